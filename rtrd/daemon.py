@@ -219,7 +219,6 @@ class Daemon:
 
     async def close(self) -> None:
         """End every part."""
-        await self.publisher.close()
         self.health.close()
         if self.state_folder is not None:
             self.state_folder.close()
@@ -241,6 +240,7 @@ class Daemon:
         if self.relay is not None:
             await self.relay.close()
         await self.history.close()
+        await self.publisher.close()
         self.notifier.close()
 
     async def _started(self, listening: Awaitable[None], *, needed: bool) -> bool:

@@ -179,7 +179,7 @@ class Bird(_Mapping, frozen=True):
 
 
 class Events(_Mapping, frozen=True):
-    """Where events are published, for one place of many hosts."""
+    """Where events are published, for a view of many hosts."""
 
     nats: NATSServer
     subject: Subject = Subject(SUBJECT_OF_ALL)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from rtrd.base.faults import Report
-from rtrd.config.types import parse_host_name
+from rtrd.config.types import parse_address, parse_host_name
 from rtrd.config.yaml_reader import FAULTY, Node
 
 NATS_PORT: Final = 4222
@@ -57,7 +57,7 @@ def parse_nats_server(text: str) -> NATSServer:
     if port is not None and not 0 < int(port) < 1 << 16:
         raise ValueError(f"port {port} is out of range, expected 1 to 65535")
     return NATSServer(
-        host=str(parse_host_name(address or name)),
+        host=str(parse_host_name(name) if address is None else parse_address(address)),
         port=NATS_PORT if port is None else int(port),
         tls=scheme == "tls",
         user=None if user is None else unquote(user),

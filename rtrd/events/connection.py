@@ -33,6 +33,8 @@ ANSWER: Final = 5.0
 """Seconds within which a server must answer."""
 ENDING: Final = 1.0
 """Seconds that a connection has to end in order."""
+SLICE: Final = 16
+"""Messages that are handed over in one turn of the loop."""
 HEADERS: Final = 128
 """Octets that the headers of a message take, at most."""
 _LOOK_UP: Final = "$JS.API.STREAM.NAMES"
@@ -142,8 +144,10 @@ class Connection:
         try:
             if self.acknowledges:
                 return await self._acknowledged(messages, fitting)
-            for message in fitting:
+            for place, message in enumerate(fitting, start=1):
                 await self._client.publish(message.subject, message.payload, headers=_headers(message))
+                if place % SLICE == 0:
+                    await asyncio.sleep(0)
             await self._client.flush(timeout=ANSWER)  # type: ignore[arg-type]
         except (nats.errors.Error, OSError) as error:
             raise NotTakenError(self._why(error)) from error
@@ -153,13 +157,7 @@ class Connection:
 
     async def _acknowledged(self, messages: Sequence[Message], fitting: Sequence[Message]) -> Outcome:
         """Publish them to JetStream, and wait for its word on each."""
-        answers = await asyncio.gather(
-            *(
-                self._client.request(message.subject, message.payload, timeout=ANSWER, headers=_headers(message))
-                for message in fitting
-            ),
-            return_exceptions=True,
-        )
+        answers = await self._answers(fitting)
         of = dict(zip((message.number for message in fitting), answers, strict=True))
         refused: list[Message] = []
         for done, message in enumerate(messages):
@@ -173,6 +171,22 @@ class Connection:
             elif why is not None:
                 return Outcome(done, refused, why)
         return Outcome(len(messages), refused, None)
+
+    async def _answers(self, messages: Sequence[Message]) -> list[Any]:
+        """Ask JetStream to keep them, a few in a turn of the loop; give what came of each, also what was raised."""
+        requests: list[asyncio.Future[Any]] = []
+        try:
+            for place, message in enumerate(messages, start=1):
+                request = self._client.request(
+                    message.subject, message.payload, timeout=ANSWER, headers=_headers(message)
+                )
+                requests.append(asyncio.ensure_future(request))
+                if place % SLICE == 0:
+                    await asyncio.sleep(0)
+            return await asyncio.gather(*requests, return_exceptions=True)
+        finally:
+            for each in requests:
+                each.cancel()
 
     def _refusal(self, answer: Any) -> tuple[str | None, bool]:
         """Say why a message is not taken, and whether it never will be."""

@@ -30,13 +30,15 @@ from rtrd.events.spool import Spool
 
 SUMMARY: Final = 30.0
 """Seconds between two summaries."""
-TOGETHER: Final = 32
+TOGETHER: Final = 128
 """Messages that are under way at once."""
 TOGETHER_OCTETS: Final = 256 << 10
 KEEP: Final = 1.0
 """Seconds after which what was not acknowledged is written to a file."""
-AGAIN: Final = 5.0
+AGAIN: Final = 3.0
 """Seconds at most until the server is asked again."""
+SETTLE: Final = 2.0
+"""Seconds that subscribers have to connect to a server that is back and keeps nothing for them, as they do by default."""
 LOOK_UP: Final = 60.0
 """Seconds after which a stream is looked for again, while none keeps what we publish."""
 LONG_AWAY: Final = 60.0
@@ -227,6 +229,8 @@ class Publisher:
                 await self._connection.look_up(self._messages.subject_of_all())
                 self._taken()
                 pause = 0.5
+                if not self._connection.acknowledges:
+                    await asyncio.sleep(SETTLE)
                 await self._send_all(self._connection)
             except NotTakenError as error:
                 self._not_taken(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,11 +16,15 @@ from rtrd.base.clock import Clock
 from rtrd.base.registry import Registry
 from rtrd.config import Events
 from rtrd.config.nats import parse_nats_server, parse_subject
+from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
 from rtrd.event_log import EventLog
 from rtrd.events import connection, publisher, spool_files
 from rtrd.events.publisher import Publisher
-from tests.lab.nats_servers import NATS, Subscriber, kept, make_stream
+from tests.lab.daemons import Daemon
+from tests.lab.nats_servers import NATS, Subscriber, kept, make_stream, stream_of
+from tests.lab.programs import rtrd, run
+from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import until
 
 STATUS: dict[str, Any] = {
@@ -79,6 +84,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here is slow."""
     monkeypatch.setattr(publisher, "AGAIN", 0.2)
     monkeypatch.setattr(publisher, "KEEP", 0.1)
+    monkeypatch.setattr(publisher, "SETTLE", 0.0)
     monkeypatch.setattr(connection, "ANSWER", 2.0)
 
 
@@ -366,3 +372,48 @@ def test_a_state_folder_that_fails_is_said_and_events_wait_in_memory(lab: Lab) -
             assert one.status["lost"] == 0
 
     asyncio.run(story())
+
+
+def test_a_daemon_publishes_what_it_tells_and_a_reload_begins_and_ends_it(lab: Lab) -> None:
+    server = lab.start(NATS(lab.folder))
+    cache = lab.start(StayRTR(lab.folder, [VRP("192.0.2.0/24", 24, 64500)]))
+    daemon = lab.start(Daemon(lab.folder, [cache]))
+    daemon.wait_vrps(1)
+    assert (daemon.status() or {})["events"] is None
+    own = daemon.config.read_text()
+    with Subscriber(server.port) as there:
+        daemon.config.write_text(f'{own}events: {{nats: "{server.url}", subject: "r.{{kind}}"}}\n')
+        assert "events: none becomes {nats: nats://127.0.0.1" in rtrd("reload", "--socket", daemon.socket).stdout
+        daemon.wait_status(lambda status: bool(status["events"]["connected"]), "a connection")
+        cache.serve([VRP("192.0.2.0/24", 24, 64501)])
+        there.wait(lambda event: event["kind"] == "vrps" and event["changed"] == 2, "a change of VRPs")
+        summary = there.wait(lambda event: event["kind"] == "summary", "a summary")
+        assert summary["caches"][0]["vrps"] == 1
+        assert {subject for subject, _ in there.events} >= {"r.vrps", "r.summary"}
+    daemon.config.write_text(own)
+    rtrd("reload", "--socket", daemon.socket, check=True)
+    assert (daemon.status() or {})["events"] is None
+
+
+def test_a_daemon_that_is_killed_sends_what_waited_when_it_is_back(lab: Lab) -> None:
+    server = lab.start(NATS(lab.folder, jetstream=True))
+    asyncio.run(make_stream(server.url, "test.events"))
+    server.stop()
+    cache = lab.start(StayRTR(lab.folder, [VRP("192.0.2.0/24", 24, 64500)]))
+    settings = {"state": str(lab.folder), "events": {"nats": server.url, "subject": "test.events"}}
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=settings))
+    daemon.wait_vrps(1)
+    cache.serve([VRP("192.0.2.0/24", 24, 64501)])
+    daemon.wait_status(lambda status: status["events"]["spool"] > 0, "a spool")
+    daemon.process.kill()
+    server.start()
+    daemon.start()
+    daemon.wait_status(lambda status: status["events"]["connected"] and not status["events"]["waiting"], "all sent")
+    found = stream_of(server.url)
+    assert [event["changed"] for event in found if event["kind"] == "vrps"][:2] == [1, 2]
+    assert len({event["id"] for event in found}) == len(found)
+
+
+def test_without_events_nothing_of_nats_is_loaded() -> None:
+    code = "import sys, rtrd.main; print([name for name in sys.modules if name.split('.')[0] == 'nats'])"
+    assert run(sys.executable, "-c", code).stdout == "[]\n"

@@ -20,7 +20,7 @@ EXAMPLE = ROOT / "etc" / "rtrd.yaml"
 
 TOP = (
     "caches, slurm, state, history, start-hold, guard, control, control-group, http, http-names, on-stop, "
-    "max-attributes, routers, rtr-server, bmp, bird, neighbors, policy"
+    "max-attributes, routers, rtr-server, bmp, bird, events, neighbors, policy"
 )
 
 GOOD = """\
@@ -69,6 +69,7 @@ def test_the_example_shows_every_key_and_is_good_with_all_of_them() -> None:
             *(config.Config, config.Caches, config.Group, config.CacheServer, config.Guard, config.RTRServer),
             *(config.Bird, config.PolicyRule, config.Action, config.History, config.When, config.PrefixLengths),
             *(config.NeighborConfig, config.AsSetAction, config.TLS, config.AOKey, config.RouterClients, config.BMP),
+            config.Events,
         )
         for field in msgspec.structs.fields(each)
     }

@@ -13,6 +13,7 @@ from msgspec import inspect
 
 from rtrd import cli, config
 from rtrd.base.endpoint import Endpoint
+from rtrd.config.nats import NATSServer
 from rtrd.tags import Tag, TagSpec
 from tests.lab import ROOT, pages, whole
 from tests.lab.pages import DOCS
@@ -34,6 +35,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "rtr-server: clients": config.RouterClients,
     "bmp": config.BMP,
     "bird": config.Bird,
+    "events": config.Events,
     "neighbors": config.NeighborConfig,
     "policy": config.PolicyRule,
     "as-set": config.AsSetAction,
@@ -51,7 +53,7 @@ def rows(title: str) -> dict[str, list[str]]:
 
 
 def structs(kind: inspect.Type) -> Iterator[type]:
-    if isinstance(kind, inspect.StructType) and kind.cls not in (Endpoint, Tag, TagSpec):
+    if isinstance(kind, inspect.StructType) and kind.cls not in (Endpoint, NATSServer, Tag, TagSpec):
         yield kind.cls
         for field in kind.fields:
             yield from structs(field.type)

@@ -38,7 +38,7 @@ KEEP: Final = 1.0
 AGAIN: Final = 3.0
 """Seconds at most until the server is asked again."""
 SETTLE: Final = 2.0
-"""Seconds that subscribers have to connect to a server that is back and keeps nothing for them, as they do by default."""
+"""Seconds that subscribers have to connect, too, to a server that is back and keeps nothing for them."""
 LOOK_UP: Final = 60.0
 """Seconds after which a stream is looked for again, while none keeps what we publish."""
 LONG_AWAY: Final = 60.0

@@ -40,7 +40,7 @@ class Service:
         self.daemon = daemon
         self.reloading = Reloading(
             path, daemon.settings, daemon.registry, daemon.notifier,
-            caches=daemon.caches, relay=daemon.relay, routers=daemon.routers,
+            caches=daemon.caches, relay=daemon.relay, bmp=daemon.bmp, routers=daemon.routers,
         )  # fmt: skip
         self.monitor = ChangeMonitor(daemon.event_log, daemon.caches, daemon.routers, daemon.guarding, daemon.history)
         self.trend = Trend(daemon.routers, daemon.vrp_set, daemon.clock)

@@ -19,6 +19,8 @@ from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.base.file_thread import PATIENCE, in_thread
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.systemd_notify import Notifier
+from rtrd.base.tls import TLSError
+from rtrd.bmp.station import Station
 from rtrd.caches import Caches
 from rtrd.config import Config
 from rtrd.config.diff import Difference, compare, merged
@@ -53,6 +55,7 @@ class Reloading:
         *,
         caches: Caches,
         relay: Relay | None,
+        bmp: Station | None,
         routers: Routers,
     ) -> None:
         """`path`: where `settings`, those in force, were read from. `registry`: who takes which of them."""
@@ -61,7 +64,8 @@ class Reloading:
         self._registry = registry
         self._notifier = notifier
         self._caches = caches
-        self._relay = relay
+        self._with_secrets = {"rtr-server": relay, "bmp": bmp}
+        """Those that read certificates and keys again, by their sections."""
         self._routers = routers
         self._lock = asyncio.Lock()
         self._refused: str | None = None
@@ -113,16 +117,19 @@ class Reloading:
             raise FaultyFileError([FileFault(str(self._path), 0, f"cannot be read: {error.strerror}")]) from error
         reloadable = {key for setting in self._registry.settings for key in setting.keys}
         changes = compare(self.in_force, new, reloadable)
-        try:
-            secrets = None if self._relay is None else await in_thread(PATIENCE, self._relay.read_secrets)
-        except (RelayError, OSError) as error:
-            raise FaultyFileError([FileFault(str(self._path), 0, f"rtr-server: {error}")]) from error
+        renewals = []
+        for name, part in self._with_secrets.items():
+            try:
+                if part is not None:
+                    renewals.append(await in_thread(PATIENCE, part.read_again))
+            except (RelayError, TLSError, OSError) as error:
+                raise FaultyFileError([FileFault(str(self._path), 0, f"{name}: {error}")]) from error
         try:
             await self._apply(merged(self.in_force, new, reloadable))
         except RTRInitError as error:
             raise FaultyFileError([FileFault(str(self._path), 0, f"caches: {error}")]) from error
-        if self._relay is not None and secrets is not None:
-            self._relay.renew_secrets(secrets)
+        for renew in renewals:
+            renew()
         self._routers.look_again()
         asked = self._caches.retry_failed() + await self._caches.reread_keys()
         return Reloaded(str(self._path.absolute()), changes, [str(cache) for cache in asked])

@@ -430,7 +430,7 @@ def _up_since(router: Router, address: str) -> float | None:
 
 def _monitored_status(router: BMPRouter) -> dict[str, Any]:
     engine, by_neighbor = router.engine, router.counts_by_neighbor()
-    paths = router.path_counts_by_neighbor()
+    paths, statistics = router.path_counts_by_neighbor(), router.statistics_by_neighbor()
     return {
         "name": engine.name,
         "bmp": router.numbers(),
@@ -441,11 +441,12 @@ def _monitored_status(router: BMPRouter) -> dict[str, Any]:
                 "up_since": _iso(_up_since(router, address)),
                 "name": engine.sessions.kind(address).name,
                 "relation": engine.sessions.relation(address),
-                "local_role": engine.sessions.kind(address).role,
+                "local_role": router.local_role(address),
                 "paths": paths.get(address, {}),
-                "paths_unjudged": engine.sessions.why_unjudged(address),
+                "paths_unjudged": router.why_unjudged(address),
                 "routes": by_neighbor.get(address, {}),
                 "left_out": dict(engine.left_out.get(address, {})),
+                "statistics": statistics.get(address, {}),
             }
             for address in sorted({*by_neighbor, *router.neighbors.addresses()})
         ],

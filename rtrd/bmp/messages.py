@@ -25,6 +25,40 @@ _BGP_HEADER: Final = 19
 _OPEN, _UPDATE = 1, 2
 _SYS_NAME: Final = 2
 _LOC_RIB: Final = 3
+_REASON: Final = 1
+_FAMILIES: Final = {b"\0\1\1": "ipv4", b"\0\2\1": "ipv6"}
+TERMINATIONS: Final = {
+    0: "administratively closed",
+    1: "unspecified",
+    2: "out of resources",
+    3: "redundant connection",
+    4: "permanently administratively closed",
+}
+"""By the codes of RFC 7854 section 4.5."""
+STATISTICS: Final = {
+    0: "rejected by policy",
+    1: "duplicate prefixes",
+    2: "duplicate withdraws",
+    3: "CLUSTER_LIST loops",
+    4: "AS_PATH loops",
+    5: "ORIGINATOR_ID loops",
+    6: "confederation loops",
+    7: "Adj-RIB-In",
+    8: "Loc-RIB",
+    11: "updates treated as withdraw",
+    12: "prefixes treated as withdraw",
+    13: "duplicate updates",
+    14: "Adj-RIB-Out before policy",
+    15: "Adj-RIB-Out after policy",
+}
+"""By the types of RFC 7854 section 4.8 and RFC 8671 section 6.2."""
+FAMILY_STATISTICS: Final = {
+    9: "Adj-RIB-In",
+    10: "Loc-RIB",
+    16: "Adj-RIB-Out before policy",
+    17: "Adj-RIB-Out after policy",
+}
+"""Those that are of one address family."""
 _IPV6, _POST_POLICY, _TWO_OCTET_AS, _ADJ_RIB_OUT = 0x80, 0x40, 0x20, 0x10
 
 
@@ -132,6 +166,38 @@ def sys_name(body: bytes) -> str | None:
         if kind == _SYS_NAME and found is None:
             found = printable(body[at : at + size].decode("utf-8", "replace"), MOST_NAME).strip() or None
         at += size
+    return found
+
+
+def termination(body: bytes) -> str:
+    """Give why a router ends its connection (RFC 7854 section 4.5), one of TERMINATIONS, or `not said`."""
+    at = 0
+    while len(body) - at >= _TLV.size:
+        kind, size = _TLV.unpack_from(body, at)
+        at += _TLV.size
+        if (kind, size) == (_REASON, 2) and len(body) - at >= size:
+            return TERMINATIONS.get(int.from_bytes(body[at : at + size]), "another reason")
+        at += size
+    return "not said"
+
+
+def statistics(rest: bytes) -> dict[str, int]:
+    """Give the numbers of a Statistics Report (RFC 7854 section 4.8), those of STATISTICS alone. MalformedError."""
+    found: dict[str, int] = {}
+    at = 4
+    for _ in range(int.from_bytes(rest[:4])):
+        if len(rest) - at < _TLV.size:
+            raise MalformedError("a cut Statistics Report")
+        kind, size = _TLV.unpack_from(rest, at)
+        at += _TLV.size
+        value = rest[at : at + size]
+        at += size
+        if len(rest) < at:
+            raise MalformedError("a cut Statistics Report")
+        if kind in STATISTICS and size in {4, 8}:
+            found[STATISTICS[kind]] = int.from_bytes(value)
+        elif kind in FAMILY_STATISTICS and size == 11 and (family := _FAMILIES.get(value[:3])) is not None:
+            found[f"{FAMILY_STATISTICS[kind]} {family}"] = int.from_bytes(value[3:])
     return found
 
 

@@ -9,11 +9,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from rtrd.bmp.messages import Kind, MalformedError, Peer, PeerHeader, PeerUp, peer_header, peer_up, sys_name, update
+from rtrd.base.clock import timestamp
+from rtrd.bmp.messages import (
+    Kind,
+    MalformedError,
+    Peer,
+    PeerHeader,
+    PeerUp,
+    peer_header,
+    peer_up,
+    statistics,
+    sys_name,
+    update,
+)
 from rtrd.policy import Policy
-from rtrd.rib.bgp_session import BGPSession, agreed
+from rtrd.rib.bgp_session import BGPSession, agreed, local_role
 from rtrd.rib.engine import Engine
 from rtrd.tags import VALIDITIES
+from rtrlib.aspa_paths import LocalRole
 
 MOST_PEERS: Final = 4096
 """Peers of one router, those with another route distinguisher counted apart."""
@@ -69,6 +82,11 @@ class BMPPeers:
         if self.told.pop(peer, None) is not None and not peer.is_loc_rib and len(self._left) < MOST_PEERS:
             self._left[peer.address] = now
 
+    def lost(self) -> None:
+        """Take note that the router tells nothing any more: of no session it is known whether it is up."""
+        self.told.clear()
+        self._left.clear()
+
 
 class BMPRouter:
     """The routes of one router, by peer and RIB (RFC 7854 section 5, RFC 8671, RFC 9069)."""
@@ -84,22 +102,25 @@ class BMPRouter:
         """All others, by type."""
         self.peers_left_out = 0
         """Peer Ups beyond MOST_PEERS."""
+        self.lost_since: float | None = None
+        """Since when it tells nothing (Unix time); None: it is connected."""
+        self._stale: dict[Peer, float] = {}
+        """Peers of a lost connection that were not told again: until when their routes stay."""
+        self._statistics: dict[Peer, dict[str, int]] = {}
         self._ribs: dict[tuple[Peer, str], str] = {}
         """The names of sessions in the engine."""
 
     # -- what it says
 
-    def take(self, kind: int, body: bytes, now: float) -> bool:
-        """Take a message; `now`: Unix time. False: the router has said that it ends.
+    def take(self, kind: int, body: bytes, now: float) -> None:
+        """Take a message that is no Termination; `now`: Unix time.
 
         Raises TooMuchError, and MemoryError: what the message said may then be known in part.
         """
         if kind > max(Kind):
             self.malformed["an unknown type of message"] += 1
-            return True
+            return
         self.messages[Kind(kind).name.lower().replace("_", "-")] += 1
-        if kind == Kind.TERMINATION:
-            return False
         try:
             if kind in {Kind.ROUTE_MONITORING, Kind.PEER_UP, Kind.PEER_DOWN, Kind.STATISTICS, Kind.ROUTE_MIRRORING}:
                 header, rest = peer_header(body)
@@ -108,20 +129,23 @@ class BMPRouter:
                 sys_name(body)
         except MalformedError as error:
             self.malformed[str(error)] += 1
-        return True
 
     def _of_peer(self, kind: Kind, header: PeerHeader, rest: bytes, now: float) -> None:
         if kind is Kind.ROUTE_MONITORING:
             self._routes(header, update(rest), now)
         elif kind is Kind.PEER_UP:
             self._up(header.peer, peer_up(rest), now)
+        elif header.peer not in self.neighbors.told and header.peer not in self._stale:
+            raise MalformedError(BEFORE_PEER_UP)
         elif kind is Kind.PEER_DOWN:
-            if header.peer not in self.neighbors.told:
-                raise MalformedError(BEFORE_PEER_UP)
             self._down(header.peer, now)
+        elif kind is Kind.STATISTICS:
+            self._statistics[header.peer] = statistics(rest)
 
     def _up(self, peer: Peer, opens: PeerUp, now: float) -> None:
         self._down(peer, now)  # of a session that is up again, the routes of before are gone
+        if len(self.neighbors.told) + len(self._stale) >= MOST_PEERS:
+            self.end_stale(None, now)
         if len(self.neighbors.told) >= MOST_PEERS:
             self.peers_left_out += 1
             return
@@ -129,18 +153,22 @@ class BMPRouter:
 
     def _down(self, peer: Peer, now: float) -> None:
         self.neighbors.went(peer, now)
+        self._stale.pop(peer, None)
+        self._statistics.pop(peer, None)
         for rib in RIBS:
             if (name := self._ribs.pop((peer, rib), None)) is not None:
                 self.engine.sessions.end(name)
         self.work_soon()
 
     def _routes(self, header: PeerHeader, body: bytes, now: float) -> None:
+        if header.peer.is_loc_rib and header.peer in self._stale and header.peer not in self.neighbors.told:
+            self._down(header.peer, now)
         session = self._session(header)
         key = (header.peer, header.rib)
         name = self._ribs.get(key)
         if name is None:
             name = self._ribs[key] = _name(header)
-            self.engine.sessions.add(name, learned=header.rib in {"pre", "post"})
+            self.engine.sessions.add(name, learned=header.rib in {"pre", "post"}, said_role=self._role(header.peer))
         self.engine.set_time(int(now))
         self.engine.receive(name, session, body)
         if len(self.engine.table) > MOST_ROUTES:
@@ -159,6 +187,34 @@ class BMPRouter:
         session = agreed(received, sent) if header.rib.startswith("out") else agreed(sent, received)
         wide = session.four_octet_as and not header.two_octet_as
         return session._replace(four_octet_as=wide, extended_next_hop=True)
+
+    def _role(self, peer: Peer) -> LocalRole | None:
+        """Give the router's role toward a peer, as it says to it (RFC 9234 section 4.1)."""
+        up = self.neighbors.told.get(peer)
+        return None if up is None or peer.is_loc_rib else local_role(up.opens.sent, up.opens.received)
+
+    # -- its connection
+
+    def lost(self, now: float, until: float) -> None:
+        """Take note that its connection is lost (`now`: Unix time): its routes stay until `until`, of another clock."""
+        self.lost_since = now
+        for peer in {*self.neighbors.told, *(peer for peer, _ in self._ribs)}:
+            self._stale.setdefault(peer, until)
+        self._statistics.clear()
+        self.neighbors.lost()
+
+    def back(self) -> None:
+        """Take note that it is connected again: a peer's stale routes go when it is told again, or when it is time."""
+        self.lost_since = None
+
+    def next_stale_end(self) -> float | None:
+        """Give when the first stale peer's routes go; None: there is none."""
+        return min(self._stale.values(), default=None)
+
+    def end_stale(self, until: float | None, now: float) -> None:
+        """End the peers whose routes stayed until then; None: all that are stale."""
+        for peer in [peer for peer, end in self._stale.items() if until is None or end <= until]:
+            self._down(peer, now)
 
     # -- what is asked
 
@@ -193,6 +249,24 @@ class BMPRouter:
                 total[validity] += count
         return total
 
+    def local_role(self, address: str) -> LocalRole | None:
+        """Give what the router is to the peers of an address: as it is configured, else as the router says."""
+        said = (self._role(peer) for peer in self.neighbors.told if peer.address == address)
+        return self.engine.sessions.kind(address).role or next(filter(None, said), None)
+
+    def why_unjudged(self, address: str) -> str | None:
+        """Say why no path of a peer is judged; None: they are, or it has told no route."""
+        sessions = self.engine.sessions
+        name = next((name for name in self._counted() if sessions.by_name[name].address == address), address)
+        return sessions.why_unjudged(name)
+
+    def statistics_by_neighbor(self) -> dict[str, dict[str, int]]:
+        """Give what the router counts by itself of each address, as it said last."""
+        found: dict[str, Counter[str]] = {}
+        for peer, numbers in self._statistics.items():
+            found.setdefault(peer.address, Counter()).update(numbers)
+        return {address: dict(numbers) for address, numbers in found.items()}
+
     def _counted(self) -> Iterator[str]:
         for (peer, rib), name in self._ribs.items():
             if rib == "pre" or (rib == "post" and (peer, "pre") not in self._ribs):
@@ -204,6 +278,8 @@ class BMPRouter:
             "messages": dict(self.messages),
             "malformed": dict(self.malformed),
             "peers_left_out": self.peers_left_out,
+            "lost_since": None if self.lost_since is None else timestamp(self.lost_since),
+            "stale_peers": len(self._stale),
         }
 
     # -- what changes

@@ -15,13 +15,13 @@ from rtrd.base.clock import timestamp
 from rtrd.base.faults import FileFault, Severity
 from rtrd.base.files import read_file
 from rtrd.base.text import counted, printable
+from rtrd.base.tls import TLSError, server_context
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import attach, common
 from rtrd.config import Config, Examined, certificates, examine, host, schema
 from rtrd.config.cache_servers import Common, cache_server
 from rtrd.config.yaml_reader import Node
 from rtrd.exabgp import conf_check, conf_file, conf_receivers, recommended
-from rtrd.rtr.tls import TLSError, server_context
 from rtrd.vrps import slurm_files
 from rtrd.vrps.slurm import SlurmError
 from rtrlib import preparation
@@ -172,15 +172,13 @@ _WithKeys: TypeAlias = tuple[Node, int, Severity, Callable[[], object]]
 
 def _with_keys_of_ours(settings: Config, root: Node) -> Iterator[_WithKeys]:
     server = settings.rtr_server
-    if server is None:
-        return
-    section = root.keys["rtr-server"]
-    if tls := server.tls:
-        in_file = section.keys["tls"]
-        read = partial(server_context, tls.certificate, tls.key, tls.client_ca)
-        yield in_file, in_file.line_of("certificate"), "fault", read
-    for number, clients in enumerate(server.clients or ()):
-        in_file = section.keys["clients"].items[number]
+    for name, where in (("rtr-server", server), ("bmp", settings.bmp)):
+        if where is not None and (tls := where.tls) is not None:
+            in_file = root.keys[name].keys["tls"]
+            read = partial(server_context, tls.certificate, tls.key, tls.client_ca)
+            yield in_file, in_file.line_of("certificate"), "fault", read
+    for number, clients in enumerate(() if server is None else server.clients):
+        in_file = root.keys["rtr-server"].keys["clients"].items[number]
         signature = partial(preparation.read_signature, clients.md5_password_file, clients.tcp_ao)
         yield in_file, in_file.line, "fault", signature
 

@@ -123,7 +123,7 @@ class History(_Mapping, frozen=True):
 
 
 class TLS(_Mapping, frozen=True):
-    """Where the relay serves RTR over TLS, and with what (RFC 8210 section 9.2)."""
+    """Where routers connect over TLS, and with what (RFC 8210 section 9.2)."""
 
     listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)]
     certificate: Path
@@ -165,9 +165,12 @@ class RTRServer(_Mapping, frozen=True):
 class BMP(_Mapping, frozen=True):
     """Where routers tell their routes by BMP (RFC 7854)."""
 
-    listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)]
+    listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)] | None = None
+    tls: TLS | None = None
     allow: Annotated[tuple[Network, ...], Meta(min_length=1)] | None = None
     """The routers that may connect; None: any."""
+    stale_time: Annotated[int, Meta(ge=0, le=86400)] = 0
+    """Seconds for which the routes of a lost connection stay."""
 
 
 class Bird(_Mapping, frozen=True):
@@ -372,7 +375,8 @@ def _examine(text: str, path: Path) -> Examined:
             PolicyRule: checks.check_rule,
             PrefixLengths: checks.check_lengths,
             When: checks.check_when,
-            RTRServer: checks.check_rtr_server,
+            RTRServer: checks.check_server_of_routers,
+            BMP: checks.check_server_of_routers,
             RouterClients: checks.check_clients,
             TLS: checks.check_tls,
             Events: check_events,

@@ -249,7 +249,7 @@ def check_when(found: Node, report: Report) -> None:
         report(found.line, f"{found.path}: needs 'communities' or 'prefix-length'")
 
 
-def check_rtr_server(found: Node, report: Report) -> None:
+def check_server_of_routers(found: Node, report: Report) -> None:
     """Want an address to connect to."""
     if not {"listen", "tls"} & found.keys.keys():
         report(found.line, f"{found.path}: needs 'listen' or 'tls', or nobody can connect")
@@ -330,7 +330,7 @@ def _check_not_itself(caches: Iterable[Node], taken: Iterable[tuple[Endpoint, No
     for cache in caches:
         here = [endpoint for endpoint in _endpoints(cache) if _is_here(endpoint.host)]
         for endpoint, (own, place) in itertools.product(here, taken):
-            if place.path != "http" and _overlap(endpoint, own):
+            if place.path.startswith("rtr-server") and _overlap(endpoint, own):
                 what = f"{endpoint} is where rtrd itself serves ({place.path}, line {place.line})"
                 report(cache.line, f"{cache.path}: {what}: it would be its own cache")
 
@@ -345,8 +345,8 @@ def listening(found: Node) -> Iterator[Node]:
     """Give each place in the file that says where rtrd listens by TCP."""
     if "http" in found.keys:
         yield found.keys["http"]
-    relay = found.keys.get("rtr-server")
-    for section in (relay, relay and relay.keys.get("tls")):
+    servers = [found.keys.get(name) for name in ("rtr-server", "bmp")]
+    for section in [each for server in servers for each in (server, server and server.keys.get("tls"))]:
         if section is not None and "listen" in section.keys:
             yield from section.keys["listen"].items
 

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-MULTIPROTOCOL, ROUTE_REFRESH, EXTENDED_NEXT_HOP, EXTENDED_MESSAGE, FOUR_OCTET_AS, ADD_PATH = 1, 2, 5, 6, 65, 69
-"""Capability codes: RFC 4760, 2918, 8950, 8654, 6793, 7911."""
+from rtrlib.aspa_paths import LocalRole
+
+MULTIPROTOCOL, ROUTE_REFRESH, EXTENDED_NEXT_HOP, EXTENDED_MESSAGE, ROLE, FOUR_OCTET_AS, ADD_PATH = 1, 2, 5, 6, 9, 65, 69
+"""Capability codes: RFC 4760, 2918, 8950, 8654, 9234, 6793, 7911."""
 
 _CAPABILITIES = 2  # the optional parameter that holds them (RFC 5492)
 _FAMILIES = {(1, 1): 4, (2, 1): 6}
 _RECEIVE, _SEND = 1, 2
+_ROLES: Final[tuple[LocalRole, ...]] = ("provider", "rs", "rs-client", "customer", "peer")
+"""By the values of RFC 9234 section 4.1."""
+_FITTING: Final[dict[LocalRole, LocalRole]] = {
+    "provider": "customer",
+    "customer": "provider",
+    "peer": "peer",
+    "rs": "rs-client",
+    "rs-client": "rs",
+}
+"""Which role of the other side belongs to ours (RFC 9234 section 4.2)."""
 
 
 class Open(NamedTuple):
@@ -25,6 +37,8 @@ class Open(NamedTuple):
     extended_next_hop: bool = False
     """IPv4 unicast with an IPv6 next hop (RFC 8950)."""
     route_refresh: bool = False
+    roles: frozenset[int] = frozenset()
+    """Values of its BGP Role capability (RFC 9234); several contradict one another."""
 
 
 class BGPSession(NamedTuple):
@@ -64,6 +78,22 @@ def agreed(ours: Open, theirs: Open) -> BGPSession:
     )
 
 
+def local_role(ours: Open, theirs: Open) -> LocalRole | None:
+    """Give the role that our side says it has; None: it says none, or the other side says one that does not fit.
+
+    What the other side says alone is no proof of what we are to it.
+    """
+    role, other = _role(ours), _role(theirs)
+    if role is None or (theirs.roles and other != _FITTING[role]):
+        return None
+    return role
+
+
+def _role(side: Open) -> LocalRole | None:
+    values = sorted(side.roles)
+    return _ROLES[values[0]] if len(values) == 1 and values[0] < len(_ROLES) else None
+
+
 def read_open(body: bytes) -> Open:
     """Read an OPEN: what follows its header. Raises ValueError, with what is wrong, for what is none."""
     if len(body) < 10 or body[0] != 4:
@@ -77,6 +107,8 @@ def read_open(body: bytes) -> Open:
         elif code == EXTENDED_NEXT_HOP:
             tuples = {value[at : at + 6] for at in range(0, len(value), 6)}
             found = found._replace(extended_next_hop=found.extended_next_hop or b"\0\1\0\1\0\2" in tuples)
+        elif code == ROLE and len(value) == 1:
+            found = found._replace(roles=found.roles | {value[0]})
         elif code == ROUTE_REFRESH:
             found = found._replace(route_refresh=True)
     return found

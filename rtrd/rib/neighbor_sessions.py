@@ -41,6 +41,8 @@ class NeighborSession:
     """The same with what is configured of it, as the core wants it; None: it is to be made."""
     learned: bool = True
     """Its routes are what the neighbor announces."""
+    said_role: LocalRole | None = None
+    """What the router says it is to the neighbor; what is configured comes before that."""
 
 
 class NeighborSessions:
@@ -59,12 +61,15 @@ class NeighborSessions:
         self._table = table
         self._asns: dict[str, dict[str, tuple[int, int]]] = {}  # of each neighbor's sessions: ours and theirs
 
-    def add(self, name: str, *, learned: bool = True) -> NeighborSession:
-        """Take a session that is new. `learned`: its routes are what the neighbor announces; else no path is judged."""
+    def add(self, name: str, *, learned: bool = True, said_role: LocalRole | None = None) -> NeighborSession:
+        """Take a session that is new. `learned`: its routes are what the neighbor announces; else no path is judged.
+
+        `said_role`: what the router says it is to the neighbor.
+        """
         address = name.partition(" ")[0]
         rules = self._rules_of(name)
         number = self._table.add_neighbor(self._native_policies(address, rules), packed(address))
-        known = self.by_name[name] = NeighborSession(number, rules, address, learned=learned)
+        known = self.by_name[name] = NeighborSession(number, rules, address, learned=learned, said_role=said_role)
         self._by_number[number] = name
         self._set_role(name)
         return known
@@ -211,7 +216,11 @@ class NeighborSessions:
 
     def role(self, name: str) -> LocalRole | None:
         """Give what we are on a session, if its paths are judged; else None."""
-        return self.kind(name.partition(" ")[0]).role if self.why_unjudged(name) is None else None
+        return self._role(name) if self.why_unjudged(name) is None else None
+
+    def _role(self, name: str) -> LocalRole | None:
+        known = self.by_name.get(name)
+        return self.kind(name.partition(" ")[0]).role or (None if known is None else known.said_role)
 
     def why_unjudged(self, name: str) -> str | None:
         """Say why no path of a session is judged; None: they are.
@@ -226,7 +235,7 @@ class NeighborSessions:
             return "the neighbor is of our own AS: paths are judged where they enter it"
         if kind.confederation:
             return "the neighbor is of our confederation: paths are judged where they enter it"
-        if kind.role is None:
+        if self._role(name) is None:
             return "no local-role is configured for the neighbor"
         return None if asns is not None else "the neighbor's AS is not known yet"
 

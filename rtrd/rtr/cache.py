@@ -17,11 +17,11 @@ from rtrd.base import log
 from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.file_thread import LONG, PATIENCE, in_thread
 from rtrd.base.notation import said
+from rtrd.base.tls import TLSError, server_context
 from rtrd.rtr.client import Goodbye, Limits
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.server import RTRServer, why_not
 from rtrd.rtr.store import VERSIONS, Store
-from rtrd.rtr.tls import TLSError, server_context
 from rtrd.rtr.versions import Versions
 from rtrd.vrps import allow_bad as allowing
 from rtrd.vrps import files

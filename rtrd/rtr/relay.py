@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from rtrd.base import log
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.registry import Registry
+from rtrd.base.tls import TLSError, server_context
 from rtrd.config import RouterClients
 from rtrd.config import RTRServer as Where
 from rtrd.rtr.client import Goodbye, Limits
@@ -23,7 +24,6 @@ from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.server import RTRServer, why_not
 from rtrd.rtr.signing import Keys, SigningError, read_keys
 from rtrd.rtr.store import VERSIONS, Store
-from rtrd.rtr.tls import TLSError, server_context
 from rtrd.rtr.versions import Versions
 from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.copying import copy
@@ -200,7 +200,11 @@ class Relay:
         except SigningError as error:
             raise RelayError(f"clients: {error}") from error
 
-    def renew_secrets(self, secrets: Secrets) -> None:
+    def read_again(self) -> Callable[[], None]:
+        """Read certificates and keys again; gives what lets them count. Raises RelayError."""
+        return partial(self._renew_secrets, self.read_secrets())
+
+    def _renew_secrets(self, secrets: Secrets) -> None:
         """Let these count for routers that connect from now on."""
         if secrets.tls is not None:
             self._server.renew_tls(secrets.tls)

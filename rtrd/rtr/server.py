@@ -8,31 +8,26 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import resource
-import socket
 import ssl
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rtrd.base import log
-from rtrd.base.acceptor import Acceptor, source_of
+from rtrd.base.acceptor import Acceptor
+from rtrd.base.arrivals import Arrivals, Fate
+from rtrd.base.arrivals import Limits as ArrivalLimits
 from rtrd.base.endpoint import Endpoint
-from rtrd.base.loop import strangers
-from rtrd.base.sources import Sources
+from rtrd.base.tls import address_refusal
 from rtrd.rtr.client import RECEIVE_BUFFER, Client, Goodbye, Limits
 from rtrd.rtr.pdu import MOST_PROVIDERS
 from rtrd.rtr.signing import Keys, sign_at, unsign_at
 from rtrd.rtr.store import Data, Store, update_to, update_with
-from rtrd.rtr.tls import address_refusal, handshake_fault
 from rtrd.rtr.turns import Turns
 from rtrd.rtr.versions import Versions
 from rtrlib import aspas, packed
 from rtrlib.vrp_entries import RouterKey
 
-_BACKLOG = 1024
-_OTHER_FILES = 256
-"""Descriptors for everything else."""
 _OLD = 1.0
 """Seconds after which a set that is served no more is let go."""
 _AT_ONCE = 100
@@ -64,15 +59,17 @@ class RTRServer:
         self._log = log.get("rtr")
         self._log_limit = log.RateLimiter()
         self._clients: set[Client] = set()  # that are connected, TLS agreed on
-        limits = self.limits
-        self._sources = Sources[Client]("connections", limits.clients, limits.of_address)
-        self._shaking = Sources[Client]("TLS handshakes", limits.handshakes, limits.handshakes_of_address)
-        self._descriptors: dict[Client, int] = {}
-        self._tasks: dict[Client, asyncio.Task[None]] = {}  # of those that are being connected
+        most = self.limits
+        self._arrivals = Arrivals[Client](
+            ArrivalLimits(
+                most.clients, most.of_address, most.handshakes, most.handshakes_of_address, most.handshake, most.stall
+            ),
+            lambda: Client(self),
+            Client.drop,
+            self._count,
+        )
         self._listening: list[Acceptor] = []
         self._signed: list[Acceptor] = []
-        self._tls: ssl.SSLContext | None = None
-        self._all_gone = asyncio.Event()
         self._updating = asyncio.Lock()
         self._old: Data | None = None
         self._too_many: list[int] = []
@@ -86,21 +83,12 @@ class RTRServer:
 
         `keys`: of the routers that sign TCP, of whom nothing else is taken. SigningError: the kernel can't.
         """
-        self._make_room()
-        self._tls = tls or self._tls
-        take = functools.partial(self._take, secured=tls is not None)
-        bound = await asyncio.get_running_loop().create_server(
-            asyncio.Protocol, host=address.host, port=address.port, reuse_address=True, start_serving=False
-        )
-        listening = []
-        for one in bound.sockets:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-            listening.append(Acceptor(one.dup(), take, self._no_descriptor))
-        bound.close()
+        self._arrivals.tls = tls or self._arrivals.tls
+        listening = await self._arrivals.bind(address, secured=tls is not None, receive_buffer=RECEIVE_BUFFER)
         for acceptor in listening:
             for peers, signature in (keys or {}).items():
                 sign_at(acceptor.listener, peers, signature)
-            acceptor.start(_BACKLOG)
+            self._arrivals.listen(acceptor)
         self._listening += listening
         self._signed += listening if keys is not None else ()
         return [Endpoint(*acceptor.address[:2]) for acceptor in listening]
@@ -116,33 +104,17 @@ class RTRServer:
 
     def renew_tls(self, tls: ssl.SSLContext) -> None:
         """Speak TLS with these certificates from now on, at the same addresses; who is connected stays so."""
-        self._tls = tls
-
-    def _make_room(self) -> None:
-        """Raise the soft limit of open files, usually 1024, so that it holds all clients; log it if that fails."""
-        wanted = self.limits.clients + _OTHER_FILES
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft == resource.RLIM_INFINITY or soft >= wanted:
-            return
-        possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
-        if possible < wanted:
-            self._log.warning(
-                "the limit of open files is below the limit of routers", files=hard, routers=self.limits.clients
-            )
+        self._arrivals.tls = tls
 
     async def close(self, goodbye: Goodbye = "silent") -> None:
         """Stop listening and end every connection."""
         for acceptor in self._listening:
             acceptor.close()
         self._listening.clear()
-        for task in self._tasks.values():
-            task.cancel()
+        self._arrivals.cancel()
         for client in list(self._clients):
             client.end(goodbye)
-        while len(self._sources):
-            self._all_gone.clear()
-            await self._all_gone.wait()
+        await self._arrivals.wait_gone()
 
     # -- data ---------------------------------------------------------------------------------------------
 
@@ -217,62 +189,10 @@ class RTRServer:
         """Give every router that is connected."""
         return list(self._clients)
 
-    def _take(self, connection: socket.socket, peer: Any, *, secured: bool) -> None:
-        """Make a client of a new connection, unless there are too many."""
-        source = source_of(peer)
-        held = [self._sources, self._shaking] if secured else [self._sources]
-        why = next(filter(None, (each.refusal(source) for each in held)), None)
-        if why is not None:
-            connection.close()
-            self._count("refused", str(Endpoint(*peer[:2])), why)
-            return
-        client = Client(self)
-        for each in held:
-            other = each.to_give_way()
-            if other is not None:
-                self._end(*other)
-            each.add(client, source)
-        tls, address = self._tls if secured else None, str(Endpoint(*peer[:2]))
-        self._tasks[client] = asyncio.create_task(self._serve(client, connection, tls, address))
-
-    async def _serve(self, client: Client, connection: socket.socket, tls: ssl.SSLContext | None, address: str) -> None:
-        self._descriptors[client] = connection.fileno()
-        strangers().add(connection.fileno())
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: client,
-                connection,
-                ssl=tls,
-                ssl_handshake_timeout=None if tls is None else self.limits.handshake,
-                ssl_shutdown_timeout=None if tls is None else self.limits.stall,
-            )
-        except (OSError, asyncio.CancelledError) as error:  # hung up, no TLS, too slow, or it gave way
-            if isinstance(error, ssl.SSLError):
-                why = handshake_fault(error)
-                self._count("dropped", address, why, key=why)
-            connection.close()
-            self.closed(client)
-        finally:
-            del self._tasks[client]
-            self._shaking.discard(client)
-
-    def _end(self, client: Client, why: str) -> None:
-        if client in self._tasks:
-            self._count("dropped", client.peer, why)
-            self._tasks[client].cancel()
-            self._shaking.discard(client)
-            self.closed(client)
-        else:
-            client.drop(why)
-            self._sources.discard(client)
-
-    def _no_descriptor(self, peer: Any) -> None:
-        self._count("refused", str(Endpoint(*peer[:2])), "nearly all descriptors are taken")
-
     @property
     def shaking(self) -> int:
         """How many connections have not agreed on TLS yet."""
-        return len(self._shaking)
+        return self._arrivals.shaking
 
     def opened(self, client: Client) -> None:
         """Know a client whose connection is made."""
@@ -281,10 +201,7 @@ class RTRServer:
     def closed(self, client: Client) -> None:
         """Forget a client."""
         self._clients.discard(client)
-        strangers().discard(self._descriptors.pop(client, -1))
-        self._sources.discard(client)
-        if not len(self._sources):
-            self._all_gone.set()
+        self._arrivals.closed(client)
 
     def max_version(self, address: str) -> int:
         """See Owner."""
@@ -302,9 +219,9 @@ class RTRServer:
 
     def dropped(self, client: Client, why: str) -> None:
         """Count a client that was dropped, and log it, not too often."""
-        self._count("dropped", client.peer, why)
+        self._count("dropped", client.peer, why, "")
 
-    def _count(self, what: str, peer: str, why: str, *, key: str = "") -> None:
+    def _count(self, what: Fate, peer: str, why: str, key: str) -> None:
         """`key`: what is logged once in a while, of few; otherwise any router that was dropped, or refused."""
         self.drops[what] += 1
         more = self._log_limit.rate_limited((what, key))

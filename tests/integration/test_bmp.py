@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rtrd.commands import http_client
@@ -12,6 +14,7 @@ from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
 from tests.lab import bmp
 from tests.lab.bmp import MonitoredRouter, open_message, peer, route, up, update
+from tests.lab.certificates import CA
 from tests.lab.daemons import Daemon
 from tests.lab.mrt import bgp_message
 from tests.lab.programs import rtrd
@@ -118,6 +121,100 @@ def test_malformed_messages_are_counted_and_the_router_stays(lab: Lab) -> None:
         "an unknown type of message": 1,
         "a Route Monitoring without one UPDATE": 1,
     }
+
+
+def secured(ca: CA) -> dict[str, Any]:
+    """Give a station's TLS."""
+    server = ca.sign("server")
+    files = {"certificate": server.certificate, "key": server.key, "client-ca": ca.certificate}
+    return {"tls": {"listen": ["127.0.0.1:0"], **{name: str(path) for name, path in files.items()}}}
+
+
+def test_a_router_by_tls_is_heard_if_its_certificate_is_for_it(lab: Lab, tmp_path: Path) -> None:
+    ca = CA(tmp_path)
+    site = Site(lab, **secured(ca))
+    port = int(site.status()["listening_tls"][0].rpartition(":")[2])
+    one = MonitoredRouter(port, tls=ca.router(ca.sign("router")))
+    one.send(up(A, *OPENS), ITS_ROUTE * 3000)
+    site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"))
+    for shown in (None, ca.sign("elsewhere", "IP:192.0.2.77")):
+        with suppress(OSError):
+            other = MonitoredRouter(port, "other", ca.router(shown))
+            other.send(up(A, *OPENS), ITS_ROUTE)
+            other.socket.recv(1)
+    with socket.create_connection(("127.0.0.1", port), 20) as plain:
+        plain.sendall(bmp.initiation("plain"))
+        assert plain.recv(100)[:1] != b"\x03"  # an alert of TLS, or nothing
+    wait_until(lambda: site.status()["dropped"] == 3, f"three that are dropped, not {site.status()}")
+    site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"))
+
+
+def test_a_renewed_certificate_counts_after_a_reload(lab: Lab, tmp_path: Path) -> None:
+    ca = CA(tmp_path)
+    site = Site(lab, **secured(ca))
+    port = int(site.status()["listening_tls"][0].rpartition(":")[2])
+    shown = ca.router(ca.sign("router"))
+
+    def serial() -> str:
+        with MonitoredRouter(port, tls=shown).socket as one:
+            assert isinstance(one, ssl.SSLSocket)
+            return str((one.getpeercert() or {})["serialNumber"])
+
+    first = serial()
+    ca.sign("server")
+    assert rtrd("reload", "--socket", site.daemon.socket).returncode == 0
+    assert serial() != first
+    (tmp_path / "server.key").write_text("no key")
+    refused = rtrd("reload", "--socket", site.daemon.socket)
+    assert refused.returncode != 0
+    assert "bmp: tls: certificate" in refused.stdout + refused.stderr
+
+
+def test_routes_of_a_lost_router_stay_for_a_while_and_are_judged(lab: Lab) -> None:
+    site = Site(lab, **{"stale-time": 3600})
+    first, other = MonitoredRouter(site.port), MonitoredRouter(site.port, "router-b")
+    for one in (first, other):
+        one.send(up(A, *OPENS), ITS_ROUTE)
+    both = [(name, "192.0.2.1", "pre", "valid") for name in ("router-a", "router-b")]
+    site.wait_rows(*both)
+    first.close()
+    wait_until(lambda: site.status()["routers_lost"] == 1, "a router that is lost")
+    text = rtrd("status", "--socket", site.daemon.socket).stdout
+    assert "router router-a has lost its BMP connection: its routes are those of then" in text
+    site.cache.serve([VRP(PREFIX, 24, 64999)])
+    site.wait_rows(*((name, "192.0.2.1", "pre", "invalid") for name in ("router-a", "router-b")))
+    again = MonitoredRouter(site.port)
+    again.send(up(A, *OPENS), route(A, update([PREFIX], [(2, [64999])])))
+    site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"), ("router-b", "192.0.2.1", "pre", "invalid"))
+    other.send(bmp.message(bmp.TERMINATION, bmp.tlv(1, b"\0\2")))  # it says that it ends: nothing stays
+    site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"))
+    assert (site.status()["routers_lost"], site.status()["terminated"]) == (0, {"out of resources": 1})
+
+
+def test_routes_of_a_lost_router_go_when_the_time_is_over(lab: Lab) -> None:
+    site = Site(lab, **{"stale-time": 1})
+    one = MonitoredRouter(site.port)
+    one.send(up(A, *OPENS), ITS_ROUTE)
+    site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"))
+    one.close()
+    site.wait_rows()
+    assert site.status()["routers_lost"] == 0
+
+
+def test_what_a_router_counts_is_in_the_status_and_in_the_metrics(lab: Lab) -> None:
+    site = Site(lab)
+    one = MonitoredRouter(site.port)
+    one.send(up(A, *OPENS), ITS_ROUTE, bmp.statistics(A, (0, b"\0\0\0\7"), (99, b"\0\0\0\1")))
+
+    def told() -> Any:
+        routers = (site.daemon.status() or {})["routers"]
+        return routers and routers[0]["neighbors"][0].get("statistics")
+
+    wait_until(lambda: told() == {"rejected by policy": 7}, "what the router counts")
+    with http_client.ask(site.daemon.socket, "/metrics") as answer:
+        scraped = b"".join(answer.chunks()).decode()
+    labels = 'neighbor="192.0.2.1",router="router-a",statistic="rejected by policy"'
+    assert f"rtrd_bmp_statistics{{{labels}}} 7.0" in scraped
 
 
 def test_only_those_who_may_connect_do(lab: Lab) -> None:

@@ -13,12 +13,12 @@ from typing import Any, cast
 import pytest
 
 from rtrd.base.endpoint import Endpoint
+from rtrd.base.tls import address_refusal, server_context
 from rtrd.demo.caches import VRP, write_vrps
 from rtrd.demo.lab import Lab, Process
 from rtrd.rtr import pdu
 from rtrd.rtr.client import Limits
 from rtrd.rtr.server import RTRServer
-from rtrd.rtr.tls import address_refusal, server_context
 from tests.lab import rtr_wire
 from tests.lab.certificates import CA, Signed
 from tests.lab.daemons import Daemon

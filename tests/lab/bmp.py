@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 import struct
 from collections.abc import Sequence
 
@@ -42,9 +43,16 @@ def peer(at: str, asn: int, *, flags: int = 0, kind: int = 0, distinguisher: int
     return struct.pack(">BBQ", kind, flags, distinguisher) + raw + struct.pack(">IIII", asn, 1, 1_764_000_000, 0)
 
 
-def open_message(asn: int, *, four_octets: bool = True, add_path: Sequence[tuple[int, int, int]] = ()) -> bytes:
-    """Give an OPEN; `add_path`: AFI, SAFI, and 1 to receive, 2 to send, 3 for both."""
+def open_message(
+    asn: int,
+    *,
+    four_octets: bool = True,
+    add_path: Sequence[tuple[int, int, int]] = (),
+    roles: Sequence[int] = (),
+) -> bytes:
+    """Give an OPEN; `add_path`: AFI, SAFI, and 1 to receive, 2 to send, 3 for both. `roles`: of RFC 9234."""
     capabilities = struct.pack(">BBI", 65, 4, asn) if four_octets else b""
+    capabilities += b"".join(bytes([9, 1, role]) for role in roles)
     if add_path:
         capabilities += bytes([69, 4 * len(add_path)]) + b"".join(struct.pack(">HBB", *each) for each in add_path)
     options = bytes([2, len(capabilities)]) + capabilities if capabilities else b""
@@ -60,6 +68,11 @@ def up(header: bytes, sent: bytes, received: bytes, local: str = "192.0.2.254") 
 def down(header: bytes) -> bytes:
     """Give a Peer Down."""
     return message(PEER_DOWN, header + b"\4")
+
+
+def statistics(header: bytes, *numbers: tuple[int, bytes]) -> bytes:
+    """Give a Statistics Report: types and values."""
+    return message(STATISTICS, header + struct.pack(">I", len(numbers)) + b"".join(tlv(*each) for each in numbers))
 
 
 def update(
@@ -86,8 +99,10 @@ def route(header: bytes, octets: bytes) -> bytes:
 class MonitoredRouter:
     """A router's connection to a station."""
 
-    def __init__(self, port: int, name: str | None = "router-a") -> None:
+    def __init__(self, port: int, name: str | None = "router-a", tls: ssl.SSLContext | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="127.0.0.1")
         if name is not None:
             self.send(initiation(name))
 

@@ -40,15 +40,17 @@ class Story:
         self.router = BMPRouter(Engine("r", self.vrps, Policy()), lambda: None)
         self._frames = Frames()
 
-    def says(self, *octets: bytes) -> bool:
-        """Feed messages; tell whether it goes on."""
+    def says(self, *octets: bytes) -> None:
+        """Feed messages."""
         self._frames.add(b"".join(octets))
-        goes_on = True
-        while goes_on and (message := self._frames.next()) is not None:
-            goes_on = self.router.take(*message, NOW)
+        while (message := self._frames.next()) is not None:
+            self.router.take(*message, NOW)
+        self.work()
+
+    def work(self) -> None:
+        """Do what waits."""
         while self.router.engine.work(1000):
             pass
-        return goes_on
 
     def routes(self) -> list[tuple[str, str, str, str, int | None]]:
         """Give neighbor, RIB, prefix, validity and path id of each route."""
@@ -139,8 +141,128 @@ def test_rules_are_not_for_it_but_neighbors_are() -> None:
     assert [one.decision for _, one in story.router.engine.routes()] == ["observe"]
 
 
-def test_termination_ends_it() -> None:
-    assert not a_session().says(bmp.message(bmp.TERMINATION, bmp.tlv(1, b"\0\0")))
+@pytest.mark.parametrize(
+    ("tlvs", "reason"),
+    [
+        (bmp.tlv(0, b"bye") + bmp.tlv(1, b"\0\3"), "redundant connection"),
+        (bmp.tlv(1, b"\7\7"), "another reason"),
+        (bmp.tlv(1, b"\0"), "not said"),
+        (b"\0\1\0", "not said"),
+        (b"\0\1\xff\xff", "not said"),
+    ],
+)
+def test_why_a_router_ends_is_one_of_a_few_reasons(tlvs: bytes, reason: str) -> None:
+    assert messages.termination(tlvs) == reason
+
+
+def test_what_the_router_counts_is_shown_by_its_name() -> None:
+    story = a_session()
+    numbers = [(0, struct.pack(">I", 7)), (7, struct.pack(">Q", 1 << 40)), (9, b"\0\2\1" + struct.pack(">Q", 5))]
+    others = [(9, b"\0\2\5" + bytes(8)), (4711, b"abcd"), (3, b"abc")]
+    story.says(bmp.statistics(A, *numbers, *others))
+    wanted = {"rejected by policy": 7, "Adj-RIB-In": 1 << 40, "Adj-RIB-In ipv6": 5}
+    assert story.router.statistics_by_neighbor() == {"192.0.2.1": wanted}
+    story.says(bmp.down(A))
+    assert story.router.statistics_by_neighbor() == {}
+    story.says(bmp.statistics(A, *numbers))
+    assert dict(story.router.malformed) == {"a message of a peer without its Peer Up": 1}
+
+
+@pytest.mark.parametrize("cut", [1, 4, 9, 13])
+def test_a_cut_report_is_malformed(cut: int) -> None:
+    story, whole = a_session(), bmp.statistics(A, (0, bytes(4)), (1, bytes(4)))
+    story.says(bmp.message(bmp.STATISTICS, whole[6:-cut]))
+    assert dict(story.router.malformed) == {"a cut Statistics Report": 1}
+
+
+def test_routes_of_a_lost_connection_stay_until_their_peer_is_told_again() -> None:
+    story = a_session()
+    of_b = route(B, update(["100.64.0.0/24"], [(2, [64502])]))
+    story.says(route(A, update(["198.51.100.0/24"], [(2, [64511])])), up(B, OURS, open_message(64502)), of_b)
+    story.router.lost(NOW, 100.0)
+    story.work()
+    assert [(one[0], one[3]) for one in story.routes()] == [("192.0.2.1", "valid"), ("2001:db8::2", "not-found")]
+    assert story.router.neighbors.up("192.0.2.1") is None  # nobody tells
+    assert story.router.next_stale_end() == 100.0
+    story.router.back()
+    story.says(route(A, update(["198.51.100.0/25"], [(2, [64511])])))  # no Peer Up yet: it says nothing
+    assert dict(story.router.malformed) == {"a message of a peer without its Peer Up": 1}
+    story.says(up(A, OURS, open_message(64501)))
+    assert [one[0] for one in story.routes()] == ["2001:db8::2"]
+    story.router.end_stale(100.0, NOW)
+    story.work()
+    assert (story.routes(), story.router.next_stale_end()) == ([], None)
+
+
+def test_a_router_that_comes_back_may_say_that_a_stale_peer_is_down() -> None:
+    story = a_session()
+    story.says(route(A, update(["198.51.100.0/24"], [(2, [64511])])))
+    story.router.lost(NOW, 100.0)
+    story.says(bmp.down(A))
+    assert (story.routes(), dict(story.router.malformed)) == ([], {})
+
+
+def test_a_stale_loc_rib_is_replaced_without_a_peer_up() -> None:
+    story, loc = a_session(), peer("::", 64500, kind=LOC_RIB)
+    story.says(route(loc, update(["198.51.100.0/24"], [(2, [64511])])))
+    story.router.lost(NOW, 100.0)
+    story.says(route(loc, update(["100.64.0.0/24"], [(2, [64511])])), route(loc, bmp.END_OF_RIB))
+    assert [one[2] for one in story.routes()] == ["100.64.0.0/24"]
+
+
+def test_stale_peers_give_way_to_those_that_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtrd.bmp.router.MOST_PEERS", 2)
+    story = Story()
+    for last in range(3):
+        header = peer(f"192.0.2.{last}", 64501)
+        story.says(up(header, OURS, open_message(64501)), route(header, update(["198.51.100.0/24"], [(2, [64511])])))
+        if last < 2:
+            story.router.lost(NOW, 100.0)
+    assert [one[0] for one in story.routes()] == ["192.0.2.2"]
+    assert story.router.peers_left_out == 0
+
+
+PROVIDER, RS, RS_CLIENT, CUSTOMER, PEER = range(5)
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "outcome", "role"),
+    [
+        ([CUSTOMER], [PROVIDER], "valid", "customer"),  # from a provider any path of two comes down
+        ([PROVIDER], [CUSTOMER], "invalid", "provider"),
+        ([PEER], [], "invalid", "peer"),
+        ([RS], [RS_CLIENT], "invalid", "rs"),
+        ([RS_CLIENT], [RS], "invalid", "rs-client"),
+        ([], [PROVIDER], None, None),  # what the neighbor says alone is no proof
+        ([PROVIDER], [PROVIDER], None, None),  # such a session would not be up (RFC 9234 section 4.2)
+        ([PROVIDER, PEER], [CUSTOMER], None, None),
+        ([9], [], None, None),
+    ],
+)
+def test_the_routers_own_role_is_known_from_its_open(
+    said: list[int], heard: list[int], outcome: str | None, role: str | None
+) -> None:
+    story = Story()
+    held = aspas.union_of(aspas.numbers([(64511, [64599])]))
+    story.router.engine.aspas_changed(Index(held), held)
+    story.says(up(A, open_message(64500, roles=said), open_message(64501, roles=heard)))
+    assert story.router.local_role("192.0.2.1") == role
+    story.says(route(A, update(["10.0.0.0/8"], [(2, [64501, 64511])])))
+    assert [one.aspa for _, one in story.router.engine.routes()] == [outcome]
+
+
+def test_what_is_configured_comes_before_what_an_open_says() -> None:
+    story = Story()
+    config = NeighborConfig(match=(NeighborMatch("192.0.2.1"),), local_role="provider")
+    story.router.set_policy(Policy((), (config,)), 1)
+    story.says(up(A, open_message(64500, roles=[CUSTOMER]), open_message(64501, roles=[PROVIDER])))
+    assert story.router.local_role("192.0.2.1") == "provider"
+
+
+def test_a_peer_that_is_told_after_its_policy_alone_has_a_reason_of_its_own() -> None:
+    story, header = a_session(), peer("192.0.2.1", 64501, flags=POST)
+    story.says(route(header, update(["10.0.0.0/8"], [(2, [64501])])))
+    assert story.router.why_unjudged("192.0.2.1") == "no local-role is configured for the neighbor"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +285,7 @@ def test_termination_ends_it() -> None:
 )
 def test_what_is_malformed_is_counted_and_what_follows_is_heard(octets: bytes, reason: str) -> None:
     story = a_session()
-    assert story.says(octets, route(A, update(["198.51.100.0/24"], [(2, [64511])])))
+    story.says(octets, route(A, update(["198.51.100.0/24"], [(2, [64511])])))
     assert dict(story.router.malformed) == {reason: 1}
     assert len(story.routes()) == 1
 
@@ -209,8 +331,8 @@ def test_no_octet_breaks_more_than_the_connection(data: st.DataObject) -> None:
     story = Story()
     with suppress(FramingError):
         cut = data.draw(st.integers(0, len(octets)))
-        if story.says(bytes(octets[:cut])):
-            story.says(bytes(octets[cut:]))
+        story.says(bytes(octets[:cut]))
+        story.says(bytes(octets[cut:]))
     assert len(story.routes()) <= 200
 
 

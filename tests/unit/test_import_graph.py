@@ -43,7 +43,7 @@ ROOMS = {part: (number, room) for number, floor in enumerate(FLOORS) for room, p
 COMMANDS_MAY_SEE = {"base", "settings", "vrps", "rib", "exabgp", "bird", "mrt", "commands"}
 """They ask a daemon by HTTP; what reads files and compares tables is used without one."""
 
-COMMANDS_ALSO_SEE = {("rtrd.commands.run", "rtrd.main"), ("rtrd.commands.check", "rtrd.rtr.tls")}
+COMMANDS_ALSO_SEE = {("rtrd.commands.run", "rtrd.main")}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""TLS for the RTR server (RFC 8210 section 9.2)."""
+"""TLS for what routers connect to: the RTR server (RFC 8210 section 9.2) and the BMP station."""
 
 from __future__ import annotations
 

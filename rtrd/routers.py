@@ -431,6 +431,7 @@ def _up_since(router: Router, address: str) -> float | None:
 def _monitored_status(router: BMPRouter) -> dict[str, Any]:
     engine, by_neighbor = router.engine, router.counts_by_neighbor()
     paths, statistics = router.path_counts_by_neighbor(), router.statistics_by_neighbor()
+    unjudged = router.why_unjudged()
     return {
         "name": engine.name,
         "bmp": router.numbers(),
@@ -443,7 +444,7 @@ def _monitored_status(router: BMPRouter) -> dict[str, Any]:
                 "relation": engine.sessions.relation(address),
                 "local_role": router.local_role(address),
                 "paths": paths.get(address, {}),
-                "paths_unjudged": router.why_unjudged(address),
+                "paths_unjudged": unjudged[address] if address in unjudged else engine.sessions.why_unjudged(address),
                 "routes": by_neighbor.get(address, {}),
                 "left_out": dict(engine.left_out.get(address, {})),
                 "statistics": statistics.get(address, {}),

@@ -6,7 +6,7 @@ It is observed: no rule of the policy is for it, and nothing is ever written to 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from rtrd.base.clock import timestamp
@@ -54,37 +54,51 @@ class BMPPeers:
     def __init__(self) -> None:
         self.told: dict[Peer, _Up] = {}
         """Those that are up."""
+        self._by_address: dict[str, dict[Peer, None]] = {}
+        """The same, those of the Loc-RIB left out."""
         self._left: dict[str, float] = {}
         """When the last session with an address went down."""
 
     def addresses(self) -> set[str]:
         """Give the peers' addresses."""
-        return {peer.address for peer in self.told if not peer.is_loc_rib} | self._left.keys()
+        return self._by_address.keys() | self._left.keys()
+
+    def of(self, address: str) -> Iterable[Peer]:
+        """Give the peers of an address that are up."""
+        return self._by_address.get(address, ())
 
     def up(self, address: str) -> bool | None:
         """Tell whether a session with a peer is up; None: nothing has told."""
-        if any(peer.address == address and not peer.is_loc_rib for peer in self.told):
+        if address in self._by_address:
             return True
         return False if address in self._left else None
 
     def since(self, address: str) -> float | None:
         """Give since when that is so (Unix time)."""
-        times = [up.since for peer, up in self.told.items() if peer.address == address]
+        times = [self.told[peer].since for peer in self.of(address)]
         return min(times) if times else self._left.get(address)
 
     def came(self, peer: Peer, up: PeerUp, now: float) -> None:
         """Note a session that is up."""
         self._left.pop(peer.address, None)
         self.told[peer] = _Up(up, now)
+        if not peer.is_loc_rib:
+            self._by_address.setdefault(peer.address, {})[peer] = None
 
     def went(self, peer: Peer, now: float) -> None:
         """Note that one is down."""
-        if self.told.pop(peer, None) is not None and not peer.is_loc_rib and len(self._left) < MOST_PEERS:
+        if self.told.pop(peer, None) is None or peer.is_loc_rib:
+            return
+        del self._by_address[peer.address][peer]
+        if not self._by_address[peer.address]:
+            del self._by_address[peer.address]
+        if len(self._left) < MOST_PEERS:
             self._left[peer.address] = now
 
     def lost(self) -> None:
         """Take note that the router tells nothing any more: of no session it is known whether it is up."""
         self.told.clear()
+        self._by_address.clear()
         self._left.clear()
 
 
@@ -251,14 +265,13 @@ class BMPRouter:
 
     def local_role(self, address: str) -> LocalRole | None:
         """Give what the router is to the peers of an address: as it is configured, else as the router says."""
-        said = (self._role(peer) for peer in self.neighbors.told if peer.address == address)
+        said = map(self._role, self.neighbors.of(address))
         return self.engine.sessions.kind(address).role or next(filter(None, said), None)
 
-    def why_unjudged(self, address: str) -> str | None:
-        """Say why no path of a peer is judged; None: they are, or it has told no route."""
+    def why_unjudged(self) -> dict[str, str | None]:
+        """Say of each address that has told routes why no path of it is judged; None: they are."""
         sessions = self.engine.sessions
-        name = next((name for name in self._counted() if sessions.by_name[name].address == address), address)
-        return sessions.why_unjudged(name)
+        return {sessions.by_name[name].address: sessions.why_unjudged(name) for name in self._counted()}
 
     def statistics_by_neighbor(self) -> dict[str, dict[str, int]]:
         """Give what the router counts by itself of each address, as it said last."""

@@ -262,7 +262,15 @@ def test_what_is_configured_comes_before_what_an_open_says() -> None:
 def test_a_peer_that_is_told_after_its_policy_alone_has_a_reason_of_its_own() -> None:
     story, header = a_session(), peer("192.0.2.1", 64501, flags=POST)
     story.says(route(header, update(["10.0.0.0/8"], [(2, [64501])])))
-    assert story.router.why_unjudged("192.0.2.1") == "no local-role is configured for the neighbor"
+    assert story.router.why_unjudged() == {"192.0.2.1": "no local-role is configured for the neighbor"}
+
+
+def test_an_address_is_up_as_long_as_one_of_its_peers_is() -> None:
+    story, other = a_session(), peer("192.0.2.1", 64501, kind=1, distinguisher=7)
+    story.says(up(other, OURS, open_message(64501)), bmp.down(A))
+    assert story.router.neighbors.up("192.0.2.1") is True
+    story.says(bmp.down(other))
+    assert (story.router.neighbors.up("192.0.2.1"), story.router.neighbors.addresses()) == (False, {"192.0.2.1"})
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,9 @@ SAMPLE = 24
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the demo's options."""
     parser.add_argument("--all", action="store_true", help=f"show every route, not only {SAMPLE} of them")
+    parser.add_argument(
+        "--bmp", action="store_true", help="show routers that tell their routes by BMP, and are only observed"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -30,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     # Imported here: what the other commands need not load.
+    from rtrd.demo.monitored import MonitoredShow  # noqa: PLC0415
     from rtrd.demo.show import Show  # noqa: PLC0415
 
     started = time.monotonic()
@@ -37,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     say = (lambda _line: None) if args.json else _say
     try:
         with Lab() as lab:
-            show = Show(lab, say, every=args.all, sample=SAMPLE)
+            show = (MonitoredShow if args.bmp else Show)(lab, say, every=args.all, sample=SAMPLE)
             result = show.run()
         faults = [*result["faults"], *lab.leftovers]
     except LabError as error:
@@ -55,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
         for fault in faults:
             _complain(fault)
         return 1
-    say(f"\nThe peer received what RFC 6811 says, for every route; {result['seconds']} s in all.")
+    what = "rtrd says of every router" if args.bmp else "The peer received"
+    say(f"\n{what} what RFC 6811 says, for every route; {result['seconds']} s in all.")
     return 0
 
 

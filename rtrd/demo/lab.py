@@ -48,12 +48,12 @@ class Line(NamedTuple):
 T = TypeVar("T")
 
 
-def find_program(name: str, install: str) -> str:
-    """Return the path of a program: of this Python's environment first, then of the system.
+def find_program(name: str, install: str, *first: str) -> str:
+    """Return the path of a program: of the folders `first`, of this Python's environment, then of the system.
 
     Raises LabError that names `install`, the command that brings it.
     """
-    folders = [str(Path(sys.prefix) / "bin"), os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"]
+    folders = [*first, str(Path(sys.prefix) / "bin"), os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"]
     found = shutil.which(name, path=os.pathsep.join(folders))
     if found is None:
         raise LabError(f"{name} is not installed: {install}")

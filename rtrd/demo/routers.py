@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rtrd.base.endpoint import Endpoint
 from rtrd.demo.lab import LabError, Listening, Process, find_program, free_port
 
 SESSION_SECONDS = 30.0
@@ -170,6 +171,8 @@ class GoBGP(Listening):
         self.asn = asn
         self.api_port = 0
         self.neighbors: list[Neighbor] = []
+        self.station: Endpoint | None = None
+        """Where it tells its routes by BMP, as its neighbors announce them."""
         self.monitor = Process(f"{name}-monitor", (), folder)
         self._daemon = find_program("gobgpd", GOBGP)
         self._client = find_program("gobgp", GOBGP)
@@ -252,7 +255,11 @@ class GoBGP(Listening):
         config = {
             "as": self.asn, "router-id": self.address, "port": port, "local-address-list": [self.address],
         }  # fmt: skip
-        return {"global": {"config": config}, "neighbors": neighbors}
+        found: dict[str, Any] = {"global": {"config": config}, "neighbors": neighbors}
+        if self.station is not None:
+            told = {"address": self.station.host, "port": self.station.port, "route-monitoring-policy": "pre-policy"}
+            found["bmp-servers"] = [{"config": told}]
+        return found
 
     def _ask(self, *words: str) -> Any:
         argv = [self._client, "-u", self.address, "-p", str(self.api_port), "-j", *words]

@@ -11,7 +11,7 @@ import pytest
 
 from rtrd.demo.lab import session_members
 from rtrd.demo.report import WIDTH
-from rtrd.demo.routes import internet
+from rtrd.demo.routes import internet, validity
 from tests.lab.programs import RTRD, rtrd, run
 
 MINUTE = 60
@@ -94,13 +94,40 @@ def test_ctrl_c_leaves_no_process() -> None:
 HIDE = """
 import shutil, sys
 from rtrd.cli import main
+hidden, options = sys.argv[1].split(","), sys.argv[2:]
 real = shutil.which
-shutil.which = lambda name, **options: None if name == "gobgpd" else real(name, **options)
-sys.exit(main(["demo"]))
+shutil.which = lambda name, **more: None if name in hidden else real(name, **more)
+sys.exit(main(["demo", *options]))
 """
 
 
+def test_routers_that_speak_bmp_are_judged_alike_and_follow_a_vrp() -> None:
+    result = json.loads(demo("--bmp", "--json").stdout)
+    assert (result["faults"], result["missing"]) == ([], [])
+    expected = {route.prefix: validity(route, internet().vrps) for route in internet().routes}
+    assert result["routers"] == {"GoBGP": expected, "frr": expected}
+    assert [(one["router"], one["then"]) for one in result["changes"]] == [
+        (router, then) for then in ("invalid", "valid") for router in ("GoBGP", "frr")
+    ]
+    assert demo_processes() == []
+
+
+def test_a_missing_router_is_left_out_with_a_word() -> None:
+    done = run(sys.executable, "-c", HIDE, "bgpd", "--bmp", seconds=MINUTE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "left out: bgpd is not installed: as root: apt-get install frr\n" in done.stdout
+    assert "GoBGP  5 routes, the last one" in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= WIDTH
+
+
+def test_without_any_router_there_is_nothing_to_show() -> None:
+    done = run(sys.executable, "-c", HIDE, "bgpd,gobgpd", "--bmp", seconds=MINUTE)
+    assert done.returncode == 1
+    first, second = ("gobgpd is not installed: as root: apt-get install gobgpd", "bgpd is not installed: as root:")
+    assert done.stderr.startswith(f"rtrd demo: {first}; {second}")
+
+
 def test_a_missing_component_is_named_with_what_installs_it() -> None:
-    done = run(sys.executable, "-c", HIDE, seconds=MINUTE)
+    done = run(sys.executable, "-c", HIDE, "gobgpd", seconds=MINUTE)
     assert done.returncode == 1
     assert done.stderr == "rtrd demo: gobgpd is not installed: as root: apt-get install gobgpd\n"

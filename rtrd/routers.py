@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 from prometheus_client import Histogram
 
@@ -17,6 +17,7 @@ from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
 from rtrd.base.text import printable
 from rtrd.bmp.router import BMPRouter
 from rtrd.config import MOST_ATTRIBUTES
+from rtrd.door import Router
 from rtrd.exabgp.problems import problems
 from rtrd.exabgp.session import ExaBGP
 from rtrd.kept_sessions import KeptSessions
@@ -43,17 +44,13 @@ def _secret() -> bytes:
         return b""
 
 
-Router: TypeAlias = ExaBGP | BMPRouter
-
-
-def counts_by_neighbor(router: Router) -> dict[str, dict[str, int]]:
-    """How many routes of each neighbor have which validity, each route counted once."""
-    return (router if isinstance(router, BMPRouter) else router.engine.sessions).counts_by_neighbor()
-
-
 def counts(router: Router) -> dict[str, int]:
     """How many routes have which validity, each counted once."""
-    return (router if isinstance(router, BMPRouter) else router.engine.sessions).counts()
+    total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
+    for of_neighbor in router.counts_by_neighbor().values():
+        for validity, count in of_neighbor.items():
+            total[validity] += count
+    return total
 
 
 class Routers:
@@ -177,10 +174,8 @@ class Routers:
     def set_most_attributes(self, octets: int) -> None:
         """Bound the octets of the attribute sets of each neighbor; routes that had no room are asked for again."""
         self._most_attributes = octets
-        for router in self._routers:
+        for router in self.all():
             router.set_most_attributes(octets)
-        for monitored in self._monitored:
-            monitored.engine.set_most_attributes(octets)
 
     def look_again(self) -> None:
         """Ask every router what it announces by itself."""
@@ -317,14 +312,13 @@ class Routers:
 
     def _routes(self) -> Samples:
         for router in self.all():
-            for address, counts in sorted(counts_by_neighbor(router).items())[:MOST_NEIGHBORS]:
+            for address, counts in sorted(router.counts_by_neighbor().items())[:MOST_NEIGHBORS]:
                 for validity, count in counts.items():
                     yield (router.engine.name, address, validity), count
 
     def _path_counts(self) -> Iterator[tuple[str, str, dict[str, int]]]:
         for router in self.all():
-            source = router if isinstance(router, BMPRouter) else router.engine.sessions
-            for address, counts in sorted(source.path_counts_by_neighbor().items())[:MOST_NEIGHBORS]:
+            for address, counts in sorted(router.path_counts_by_neighbor().items())[:MOST_NEIGHBORS]:
                 yield router.engine.name, address, counts
 
     def _paths(self) -> Samples:
@@ -451,7 +445,7 @@ def _monitored_status(router: BMPRouter) -> dict[str, Any]:
             }
             for address in sorted({*by_neighbor, *router.neighbors.addresses()})
         ],
-        "routes": router.counts(),
+        "routes": counts(router),
         "prefixes_left_out": engine.table.malformed + engine.table.crowded,
         "other_families": engine.others,
     }
@@ -473,8 +467,7 @@ def _several(router: ExaBGP, address: str) -> dict[str, Any]:
 def _status(router: ExaBGP) -> dict[str, Any]:
     engine, gate, table = router.engine, router.gate, router.engine.table
     window = gate.window
-    counts = engine.sessions.counts_by_neighbor()
-    paths = engine.sessions.path_counts_by_neighbor()
+    by_neighbor, paths = router.counts_by_neighbor(), router.path_counts_by_neighbor()
     return {
         "name": engine.name,
         "exabgp": window.version,
@@ -490,13 +483,13 @@ def _status(router: ExaBGP) -> dict[str, Any]:
                 "local_role": engine.sessions.kind(address).role,
                 "paths": paths.get(address, {}),
                 "paths_unjudged": engine.sessions.why_unjudged(address),
-                "routes": counts.get(address, {}),
+                "routes": by_neighbor.get(address, {}),
                 "left_out": dict(engine.left_out.get(address, {})),
                 **_several(router, address),
             }
-            for address in sorted({*engine.receivers, *counts, *router.neighbors.addresses()})
+            for address in sorted({*engine.receivers, *by_neighbor, *router.neighbors.addresses()})
         ],
-        "routes": engine.sessions.counts(),
+        "routes": counts(router),
         "local_routes": engine.local_routes.total(),
         "local_routes_withdrawn": len(engine.local_routes.withdrawn),
         "outbox": table.state.waiting,

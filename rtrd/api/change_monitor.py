@@ -16,12 +16,13 @@ from rtrd.base.background import Background
 from rtrd.base.clock import Clock
 from rtrd.base.text import printable
 from rtrd.caches import Caches
+from rtrd.door import Router
 from rtrd.event_log import EventLog
 from rtrd.history import History
 from rtrd.history_tables import Batch
 from rtrd.rib.native_terms import BAD_PATH, BAD_PATH_WAS, CHANGE_SIZE, changes_of, octets_of
 from rtrd.route_log import RouteLog
-from rtrd.routers import Router, Routers
+from rtrd.routers import Routers
 from rtrd.vrps.guarding import Guarding
 from rtrlib import RTRSocketState
 from rtrlib.vrp_set import VALIDITIES

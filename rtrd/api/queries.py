@@ -23,7 +23,6 @@ from rtrd.base.clock import timestamp
 from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
 from rtrd.base.registry import Registry
-from rtrd.bmp.router import BMPRouter
 from rtrd.caches import Caches
 from rtrd.health import Health
 from rtrd.rib.terms import PATH_OUTCOMES, Route
@@ -329,7 +328,7 @@ class RouteQueries:
     def _found(self, wanted: WantedRoutes) -> Iterator[Mapping[str, Any] | None]:
         within = None if wanted.prefix is None else str(wanted.prefix)
         for router in self._routers.all():
-            engine, ribs = router.engine, router.ribs() if isinstance(router, BMPRouter) else {}
+            engine, ribs = router.engine, router.ribs()
             source = engine if wanted.direction == "in" else engine.local_routes
             for neighbor, route in source.routes(within, address=wanted.address):
                 if wanted.matches(route, neighbor):

@@ -25,7 +25,6 @@ from rtrd.bmp.messages import (
 from rtrd.policy import Policy
 from rtrd.rib.bgp_session import BGPSession, agreed, local_role
 from rtrd.rib.engine import Engine
-from rtrd.tags import VALIDITIES
 from rtrlib.aspa_paths import LocalRole
 
 MOST_PEERS: Final = 4096
@@ -255,14 +254,6 @@ class BMPRouter:
             found.setdefault(session.address, Counter()).update(self.engine.table.path_counts(session.number))
         return {address: dict(counts) for address, counts in found.items()}
 
-    def counts(self) -> dict[str, int]:
-        """How many routes have which validity, over all peers, each counted once."""
-        total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
-        for counts in self.counts_by_neighbor().values():
-            for validity, count in counts.items():
-                total[validity] += count
-        return total
-
     def local_role(self, address: str) -> LocalRole | None:
         """Give what the router is to the peers of an address: as it is configured, else as the router says."""
         said = map(self._role, self.neighbors.of(address))
@@ -301,6 +292,10 @@ class BMPRouter:
         """Take what is configured of neighbors; rules are for routers that are told something."""
         self.engine.set_policy(policy.observing(), cause)
         self.work_soon()
+
+    def set_most_attributes(self, octets: int) -> None:
+        """Bound the octets of the attribute sets of each neighbor; what had no room comes with the next connection."""
+        self.engine.set_most_attributes(octets)
 
 
 def _name(header: PeerHeader) -> str:

@@ -144,6 +144,18 @@ class ExaBGP:
             self.gate.wants_refresh(address, self.clock())
         self.pump()
 
+    def counts_by_neighbor(self) -> dict[str, dict[str, int]]:
+        """How many routes of each neighbor have which validity."""
+        return self.engine.sessions.counts_by_neighbor()
+
+    def path_counts_by_neighbor(self) -> dict[str, dict[str, int]]:
+        """How many routes of each neighbor have a path of which outcome, or have leaked."""
+        return self.engine.sessions.path_counts_by_neighbor()
+
+    def ribs(self) -> dict[int, str]:
+        """Give nothing: it tells of one RIB, its Adj-RIB-In."""
+        return {}
+
     def look_again(self) -> None:
         """Have ExaBGP list its neighbors and its local routes soon: its configuration may be another one."""
         self.gate.neighbors_due = self.gate.configuration_due = now = self.clock()

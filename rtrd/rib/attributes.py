@@ -2,7 +2,7 @@
 
 As octets a set is its key in the route table, which the core's decoder of UPDATEs makes (ffi/native/bgp/update.h). The
 head says family, flags, the speaker's own AS and the next hop. The path attributes follow as in an UPDATE with AS
-numbers of 4 octets, each once, in the order of their codes. exabgp/encode.py prints the numbers.
+numbers of 4 octets, each once, in the order of their codes. A door prints the numbers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One router: keeps and validates the routes of its neighbors, and decides what is announced and withdrawn there.
 
-A door (exabgp/) tells it what happens and puts its commands into the router's words; changes of the effective VRPs come
+A door tells it what happens and puts its commands into the router's words; changes of the effective VRPs come
 from the side (`vrps_changed`). No sockets and no clock: whoever has them calls `work` while there is some.
 """
 
@@ -158,9 +158,9 @@ class Engine:
         self.local_routes.rules_changed()
 
     def path_ids(self, address: str, family: int, *, taken: bool) -> None:
-        """Take note whether ExaBGP sends path ids (RFC 7911) of a family to a neighbor; unknown: it does.
+        """Take note whether the router sends path ids (RFC 7911) of a family to a neighbor; unknown: it does.
 
-        To a neighbor without them ExaBGP would send every path of a prefix as the same route, and the withdraw of one
+        To a neighbor without them it would send every path of a prefix as the same route, and the withdraw of one
         would take away all.
         """
         self.add_receiver(address)

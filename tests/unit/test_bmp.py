@@ -16,6 +16,7 @@ from rtrd.config import NeighborConfig
 from rtrd.config.types import NeighborMatch
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
+from rtrd.routers import counts
 from rtrlib import aspas
 from rtrlib.aspas import Index
 from rtrlib.vrp import VRP, pack
@@ -99,7 +100,7 @@ def test_the_ribs_of_a_peer_are_kept_apart_and_counted_once() -> None:
     assert [(one[1], one[3]) for one in story.routes()] == [
         ("loc", "invalid"), ("out-post", "invalid"), ("out-pre", "invalid"), ("post", "invalid"), ("pre", "valid"),
     ]  # fmt: skip
-    assert story.router.counts() == {"valid": 1, "not-found": 0, "invalid": 0, "unverified": 0}
+    assert counts(story.router) == {"valid": 1, "not-found": 0, "invalid": 0, "unverified": 0}
     story.says(route(peer("192.0.2.1", 64501, flags=OUT), update(withdrawn=["198.51.100.0/24"])))
     assert "out-pre" not in {one[1] for one in story.routes()}
 
@@ -107,7 +108,7 @@ def test_the_ribs_of_a_peer_are_kept_apart_and_counted_once() -> None:
 def test_a_router_that_tells_post_policy_only_is_counted_by_that() -> None:
     story = a_session()
     story.says(route(peer("192.0.2.1", 64501, flags=POST), update(["198.51.100.0/24"], [(2, [64511])])))
-    assert story.router.counts()["valid"] == 1
+    assert counts(story.router)["valid"] == 1
 
 
 def test_path_ids_are_there_where_both_opens_say_so() -> None:

@@ -22,6 +22,7 @@ FLOORS = (
             "daemon",
             "caches",
             "routers",
+            "door",
             "event_log",
             "health",
             "cache_problems",

@@ -73,6 +73,7 @@ ALLOWED = {
     ("tests/samples/.*", ".*"): "ExaBGP's own words",
     ("tests/lab/faulty_cache.py", "LINGER"): "the socket option",
     ("etc/grafana/.*", "targets"): "Grafana's word",
+    ("rtrd/demo/frr.py", "targets"): "FRR's word",
     ("rtrd/api/page/page.css", "round"): "how lines are joined",
     ("rtrd/(?!rib/).*", "places?"): "of a file or a table",
 }

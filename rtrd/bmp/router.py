@@ -107,7 +107,7 @@ class BMPRouter:
     def __init__(self, engine: Engine, work: Callable[[], None]) -> None:
         """`work`: has the engine's work done soon."""
         self.engine = engine
-        self.work_soon = work
+        self._work = work
         self.neighbors = BMPPeers()
         self.malformed: Counter[str] = Counter()
         """Messages that are not what their type says, by reason."""
@@ -287,6 +287,10 @@ class BMPRouter:
         }
 
     # -- what changes
+
+    def work_soon(self) -> None:
+        """Have the engine's work done soon."""
+        self._work()
 
     def set_policy(self, policy: Policy, cause: int) -> None:
         """Take what is configured of neighbors; rules are for routers that are told something."""

@@ -15,6 +15,7 @@ from msgspec import inspect
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.notation import ROUTER_NAME
 from rtrd.config import (
+    BMP,
     TLS,
     Action,
     CacheServer,
@@ -139,6 +140,7 @@ TOGETHER: Final[dict[type, dict[str, Any]]] = {
     },
     TLS: {"dependentRequired": {"check-address": ["client-ca"]}},
     RTRServer: {"anyOf": [{"required": ["listen"]}, {"required": ["tls"]}]},
+    BMP: {"anyOf": [{"required": ["listen"]}, {"required": ["tls"]}]},
 }
 """What must agree within one section (rtrd.config.checks)."""
 

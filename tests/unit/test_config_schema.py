@@ -23,7 +23,8 @@ BEYOND = re.compile(
     r"given twice|is also that of the group|must be greater than|at most 30 are possible|can't be listened at"
     r"|its own cache|a unix socket's path has at most|not possible for local routes|expected 0 to 65535|is more than"
     r"|out of range, expected 0% to 100%|more than [0-9]+ values|not an IP address|not YAML|the file is empty"
-    r"|expected ADDRESS:PORT|the part before the port|neither an IP address|expected a whole number .*found '([0+-]|[1-9][0-9]*\.0')"
+    r"|expected ADDRESS:PORT|the part before the port|neither an IP address"
+    r"|expected a whole number .*found '([0+-]|[1-9][0-9]*\.0')"
     r"|expected an IP address, or a prefix|printable text|a key must be text|one is IPv4, one IPv6"
 )
 """What the checker finds and a schema can't, or needn't: it sees values, not how YAML writes them."""

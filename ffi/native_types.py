@@ -16,12 +16,14 @@ from cffi import FFI, model
 
 HEAD = """# Written by ffi/native_types.py from the C headers.
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, Literal, Protocol, TypeVar, overload
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, overload
 
 T = TypeVar("T")
 Data = TypeVar("Data", bound=CData)
 
 class CData:
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *args: object) -> None: ...
     def __getitem__(self, at: int) -> Any: ...
     def __setitem__(self, at: int, value: Any) -> None: ...
 

@@ -27,7 +27,7 @@ from rtrd.rib.engine import Engine
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import PATH_OUTCOMES
 from rtrd.tags import VALIDITIES
-from rtrlib.aspas import Index
+from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -78,7 +78,7 @@ class Routers:
         """Told of each router before it says anything."""
         self._most_attributes = most_attributes
         self._vrp_set = vrp_set
-        self._aspas = Index(b"")
+        self._aspas = ASPAIndex(b"")
         self._routers: list[ExaBGP] = []
         self._monitored: list[BMPRouter] = []
         """Those that are only observed."""
@@ -199,7 +199,7 @@ class Routers:
             router.engine.vrps_changed(changes, cause)
             router.work_soon()
 
-    def aspas_changed(self, index: Index, changes: bytes, cause: int) -> None:
+    def aspas_changed(self, index: ASPAIndex, changes: bytes, cause: int) -> None:
         """Have paths judged by these ASPAs; `changes`: since the last call, `cause`: a number of the event log."""
         self._aspas = index
         for router in self.all():

@@ -2,7 +2,8 @@
 
 import logging
 
-from rtrlib.aspas import ASPA
+from rtrlib.aspa_paths import Hop, PathVerdict, verify_path
+from rtrlib.aspas import ASPA, ASPAIndex
 from rtrlib.changes import (
     ASPAChange,
     Change,
@@ -14,6 +15,7 @@ from rtrlib.changes import (
     VRPChange,
 )
 from rtrlib.exceptions import (
+    AddressTypeError,
     IpConversionException,
     LibrtrMissingError,
     OptionTypeError,
@@ -40,11 +42,14 @@ __all__ = [
     "ASPA",
     "TCPAO",
     "ASPAChange",
+    "ASPAIndex",
+    "AddressTypeError",
     "CacheGroup",
     "Change",
     "Changes",
     "Counts",
     "Fault",
+    "Hop",
     "IpConversionException",
     "LastFault",
     "LibrtrMissingError",
@@ -53,6 +58,7 @@ __all__ = [
     "OptionTypeError",
     "PFXException",
     "PFXRecord",
+    "PathVerdict",
     "PfxTable",
     "PfxvState",
     "RTRInitError",
@@ -76,4 +82,5 @@ __all__ = [
     "ValidationResult",
     "copy_pfx_record",
     "pack_routes",
+    "verify_path",
 ]

@@ -4,25 +4,42 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import numbers
 import operator
+import re
 import socket
+import sys
 import threading
 from collections.abc import Iterable
 from typing import Any, Final, Protocol, SupportsIndex, TypeAlias, TypeVar
 
-from rtrlib.exceptions import IpConversionException, OptionTypeError, RTRInitError
+from rtrlib.exceptions import AddressTypeError, IpConversionException, OptionTypeError, RTRInitError
 from rtrlib.vrp import PACKED
 
-__all__ = ["AddressLike", "Buffer", "PrefixLike"]
+__all__ = ["Buffer", "PrefixLike"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-AddressLike: TypeAlias = str | bytes | ipaddress.IPv4Address | ipaddress.IPv6Address
-"""An address: text, or one of `ipaddress`."""
-PrefixLike: TypeAlias = AddressLike | ipaddress.IPv4Network | ipaddress.IPv6Network
-"""A prefix: text, with or without a length, or one of `ipaddress`."""
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+PrefixLike: TypeAlias = (
+    str | bytes | ipaddress.IPv4Address | ipaddress.IPv6Address | ipaddress.IPv4Network | ipaddress.IPv6Network
+)
+"""An address or a prefix: text, or one of `ipaddress`. Where a length is given beside, a network has that one."""
 T = TypeVar("T")
 BITS: Final = {4: 32, 6: 128}
+OCTET_FORMATS: Final = frozenset({"B", "b", "c", "1s"})
+"""Of arrays of octets, as memoryview says it."""
+NO_MATTER: Final = re.compile(r":[^:]*:|[<>=@](?=[Bsx])")
+"""In such a format: names of fields, and the order of the octets of one."""
+PACKED_FORMATS: Final = frozenset(
+    {f"{PACKED.size}s", f"{PACKED.size}x"}
+    | {
+        f"T{{{address}{order}IBBBB}}"
+        for address in ("16s", "(16)B")
+        for order in ("", "=", "<" if sys.byteorder == "little" else ">")
+    }
+)
+"""Of arrays of packed routes: as wholes, or with the fields that they have."""
 MAX_ASN: Final = (1 << 32) - 1
 
 
@@ -40,25 +57,49 @@ def integer(value: SupportsIndex, name: str) -> int:
         raise TypeError(f"{name} must be an int, not {type(value).__name__}") from None
 
 
-def address_of(given: AddressLike) -> tuple[bytes, int]:
-    """Give an address in 4 or 16 octets, and its family. IpConversionException for what is not one."""
+def address_of(given: PrefixLike) -> tuple[bytes, int]:
+    """Give an address, or that of a network, in 4 or 16 octets, and its family.
+
+    IpConversionException for what is not one; AddressTypeError, which is one, for what is of no type of addresses.
+    """
     try:
         if isinstance(given, str):
             text = given
-        elif isinstance(given, Address):
-            return given.packed, given.version
-        else:
+        elif isinstance(given, bytes):
             text = given.decode("ascii")
+        else:
+            found = _object_of(given)
+            return found.packed, found.version
         if ":" in text:
             return socket.inet_pton(socket.AF_INET6, text), 6
         return socket.inet_pton(socket.AF_INET, text), 4
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise IpConversionException(f"{given!r} is not an IP address") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, IpConversionException):
+            raise
+        raise IpConversionException(f"{given!r:.80} is not an IP address") from error
 
 
-def text_of(address: AddressLike) -> str:
-    """Give an address as text."""
-    return address.decode("ascii") if isinstance(address, bytes) else str(address)
+def _object_of(given: object) -> Address:
+    """Give the address of an object of `ipaddress`."""
+    if isinstance(given, Network):
+        return given.network_address
+    if isinstance(given, Interface):
+        return given.ip
+    if not isinstance(given, Address):
+        raise AddressTypeError(f"{given!r:.80} is not an IP address: expected text or one of ipaddress")
+    if given.version == 6 and given.scope_id is not None:
+        raise IpConversionException(f"{given!r:.80} has a scope, which no prefix has")
+    return given
+
+
+def text_of(address: PrefixLike, length: int, name: str) -> str:
+    """Give an address as text. ValueError: it is of a network of another length than is given as `name`."""
+    if isinstance(address, bytes | str):
+        return address.decode("ascii") if isinstance(address, bytes) else str(address)
+    network = address.network if isinstance(address, Interface) else address
+    if isinstance(network, Network) and network.prefixlen != length:
+        raise ValueError(f"{name} {length} is not the prefix length of {address}")
+    return str(_object_of(address))
 
 
 def prefix_of(given: PrefixLike) -> tuple[int, bytes, int]:
@@ -66,10 +107,12 @@ def prefix_of(given: PrefixLike) -> tuple[int, bytes, int]:
 
     IpConversionException for what is not a prefix, ValueError for a length out of range and for bits set behind it.
     """
+    if isinstance(given, Interface):
+        given = str(given)
     if isinstance(given, Network):
         return given.version, given.network_address.packed.ljust(16, b"\0"), given.prefixlen
     length: str | None = None
-    address = given
+    address: PrefixLike = given
     if isinstance(given, bytes):
         given = given.decode("latin-1")
     if isinstance(given, str):
@@ -105,17 +148,21 @@ def asn_of(value: SupportsIndex) -> int:
     return asn
 
 
-def octets_of(given: Any) -> memoryview | None:
-    """Give the octets of packed routes; None for what is no array of octets, or of items of 24. ValueError: gaps."""
+def octets_of(given: Any) -> Buffer | None:
+    """Give what has the octets of packed routes; None for what is no array of octets, or of packed routes.
+
+    Octets that do not lie one behind the other are copied.
+    """
     try:
         view = memoryview(given)
     except TypeError:
         return None
-    if view.itemsize not in {1, PACKED.size}:
-        return None
-    if not view.c_contiguous:
-        raise ValueError("the octets do not lie one behind the other: expected an array without gaps")
-    return view.cast("B") if view.nbytes else memoryview(b"")
+    with view:
+        form = NO_MATTER.sub("", view.format)
+        if form not in (OCTET_FORMATS if view.itemsize == 1 else PACKED_FORMATS):
+            return None
+        whole: Buffer = given if view.c_contiguous else view.tobytes()
+        return whole
 
 
 def rows_of(given: Iterable[T]) -> Iterable[T]:
@@ -141,11 +188,23 @@ def option_number(name: str, value: Any, allowed: tuple[int, int], unit: str = "
 
 def option_seconds(name: str, value: Any) -> float:
     """Give a number of seconds above 0, of an option. OptionTypeError, RTRInitError: it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    seconds = _seconds(value)
+    if seconds is None:
         raise OptionTypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    if not value > 0:
+    if not seconds > 0:
         raise RTRInitError(f"{name} {value!r} is not above 0 seconds")
-    return float(value)
+    return seconds
+
+
+def _seconds(value: Any) -> float | None:
+    """Give a number of any type as one; None: it is none."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    number: Any = value
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def option_flag(name: str, value: Any) -> bool:
@@ -168,8 +227,9 @@ def wait_limit(timeout: Any) -> float | None:
     """
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+    seconds = _seconds(timeout)
+    if seconds is None:
         raise TypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
-    if not timeout >= 0:
+    if not seconds >= 0:
         raise ValueError(f"timeout {timeout!r} is not 0 or more seconds (None and 0: without a limit)")
-    return None if timeout == 0 or math.isinf(timeout) or timeout > threading.TIMEOUT_MAX else float(timeout)
+    return None if seconds == 0 or seconds > threading.TIMEOUT_MAX else seconds

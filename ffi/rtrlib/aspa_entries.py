@@ -62,7 +62,7 @@ class ASPAEntries:
 
     def notes(self, joined: bytes) -> list[str]:
         """Say what was cleaned. `joined`: what there is now."""
-        index = aspas.Index(joined)
+        index = aspas.ASPAIndex(joined)
         mixed = [each for each in self._with_as_0 if (found := index.find(each)) and found.providers != (0,)]
         said = (
             (self._too_many, f"left out whole, for more than {aspas.MOST_PROVIDERS} providers"),

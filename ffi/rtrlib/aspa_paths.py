@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple, SupportsIndex, get_args
 
 import _rov
 from _rov import ffi, lib
-from rtrlib.aspas import Index
+from rtrlib.arguments import asn_of, option_flag, rows_of
+from rtrlib.aspas import ASPA, ASPAIndex
 
 __all__ = ["LOCAL_ROLES", "Hop", "LocalRole", "Outcome", "PathVerdict", "Procedure", "native_set", "verify_path"]
 
@@ -50,7 +51,7 @@ def procedure_of(local_role: LocalRole) -> Procedure:
     return "downstream" if local_role == "customer" else "upstream"
 
 
-def native_set(index: Index) -> _rov.AspaSet:
+def native_set(index: ASPAIndex) -> _rov.AspaSet:
     """Give a set as the core wants it; it is good as long as the index lives."""
     found = ffi.new("struct aspa_set *")
     found.words, found.begins, found.count = index.words, index.begins, index.count
@@ -58,29 +59,36 @@ def native_set(index: Index) -> _rov.AspaSet:
 
 
 def verify_path(
-    index: Index,
-    path: Sequence[int],
+    aspas: ASPAIndex | Iterable[ASPA],
+    path: Iterable[SupportsIndex],
     local_role: LocalRole,
     *,
-    neighbor_as: int | None = None,
+    neighbor_as: SupportsIndex | None = None,
     as_set: bool = False,
 ) -> PathVerdict:
     """Judge a path: the neighbor first, the origin last, with its repeats.
 
+    `aspas`: as a manager or a Snapshot gives them, or an index of them, which is made once for many paths.
     `local_role` is ours on the session. `neighbor_as`: the session's peer AS, which must be the first one, but for a
     path that a route server sends to us; None: it is not looked at. `as_set`: the path also has a segment that is no
-    AS_SEQUENCE.
+    AS_SEQUENCE. ValueError for another role and for numbers that are no AS numbers, TypeError for other types.
     """
+    if local_role not in LOCAL_ROLES:
+        raise ValueError(f"local_role {local_role!r:.60} is not one of {', '.join(LOCAL_ROLES)}")
+    option_flag("as_set", as_set)
+    index = aspas if isinstance(aspas, ASPAIndex) else ASPAIndex.of(aspas)
+    asns = [asn_of(asn) for asn in rows_of(path)]
     procedure = procedure_of(local_role)
-    aspas = native_set(index)
-    numbers = ffi.new("uint32_t[]", list(path))
-    outcome = lib.path_verify(aspas, numbers, len(numbers), _PROCEDURES.index(procedure))
-    other_neighbor = neighbor_as is not None and local_role != "rs-client" and list(path[:1]) != [neighbor_as]
+    listed = native_set(index)
+    numbers = ffi.new("uint32_t[]", asns)
+    outcome = lib.path_verify(listed, numbers, len(numbers), _PROCEDURES.index(procedure))
+    wanted = None if neighbor_as is None else asn_of(neighbor_as)
+    other_neighbor = wanted is not None and local_role != "rs-client" and asns[:1] != [wanted]
     invalid = other_neighbor or as_set
     return PathVerdict(
         "invalid" if invalid else _OUTCOMES[outcome - 1],
         procedure,
-        tuple(_hops(aspas, path, procedure)),
+        tuple(_hops(listed, asns, procedure)),
         other_neighbor,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rtrlib.aspas import Index
+from rtrlib.aspas import ASPAIndex
 
 __all__ = ["ASPASources"]
 
@@ -61,5 +61,5 @@ class ASPASources:
 
     def of(self, customer: int) -> dict[int, tuple[int, ...]]:
         """Give the providers that each cache names for a customer, of those that do, whether they count or not."""
-        found = ((cache, Index(held).find(customer)) for cache, held in sorted(self._said.items()))
+        found = ((cache, ASPAIndex(held).find(customer)) for cache, held in sorted(self._said.items()))
         return {cache: one.providers for cache, one in found if one is not None}

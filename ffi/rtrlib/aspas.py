@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from _rov import ffi, lib
+from rtrlib.arguments import asn_of
 
 __all__ = [
     "ASPA",
     "DRAFTS",
     "MOST_PROVIDERS",
     "NUMBER_SIZE",
-    "Index",
+    "ASPAIndex",
     "apply",
     "changes",
     "count",
@@ -126,11 +127,11 @@ def count(held: bytes) -> int:
     return int(lib.aspas_index(words, len(words), ffi.new("uint32_t[]", len(words) // 2)))
 
 
-class Index:
+class ASPAIndex:
     """Finds customers in a set."""
 
     def __init__(self, held: bytes) -> None:
-        """Look at a set, which stays in memory as long as this does."""
+        """Look at a packed set, which stays in memory as long as this does."""
         self.held = held
         self.words = _words(held)
         """The set, for C."""
@@ -141,6 +142,22 @@ class Index:
     def __len__(self) -> int:
         """How many customers."""
         return self.count
+
+    @classmethod
+    def of(cls, records: Iterable[ASPA]) -> Self:
+        """Make one of ASPAs, as a manager or a Snapshot gives them; the lists of one customer are joined.
+
+        TypeError, ValueError: what is no AS number.
+        """
+        entries = []
+        for record in records:
+            try:
+                customer, providers = record
+                listed = [asn_of(each) for each in providers]
+            except TypeError:
+                raise TypeError(f"an ASPA is (customer, providers), not {record!r:.80}") from None
+            entries.append((asn_of(customer), listed))
+        return cls(union_of(numbers(entries)))
 
     def find(self, customer: int) -> ASPA | None:
         """Give a customer's providers; None: it names none."""

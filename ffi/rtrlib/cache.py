@@ -333,7 +333,8 @@ class Cache:
         self._resume.aspas = b""
         self.socket.write(aspas=0, aspas_expire=None)
         log.info("cache %s: the ASPAs that it had in version %d of RTR are too old", self.socket, ASPA_VERSION)
-        self._owner.listener.aspas_expired(self.socket)
+        if (tell := getattr(self._owner.listener, "aspas_expired", None)) is not None:
+            tell(self.socket)
 
     def _show_aspas(self, now: float) -> None:
         """Show when its ASPAs expire, if that is not when its VRPs do."""
@@ -373,7 +374,8 @@ class Cache:
                 self._owner.listener.staged(self.socket, records)
             case ASPAs(held):
                 self.socket.write(aspas=aspas.count(held))
-                self._owner.listener.aspas(self.socket, held)
+                if (tell := getattr(self._owner.listener, "aspas", None)) is not None:
+                    tell(self.socket, held)
             case RouterKeyEvent(asn, ski, spki, announce):
                 self._owner.listener.router_key(self.socket, asn, ski, spki, announce)
 

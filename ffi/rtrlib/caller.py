@@ -99,6 +99,7 @@ class Caller:
         self._thread: threading.Thread | None = None
         self._bounded = True
         self._ending = False
+        self._silent = False
 
     @property
     def _callbacks(self) -> Callbacks:
@@ -143,7 +144,7 @@ class Caller:
         """Get ready, again after `end`."""
         with self._moved:
             self._bounded = True
-            self._ending = False
+            self._ending = self._silent = False
             self._moved.notify_all()
 
     def interrupt(self) -> None:
@@ -177,10 +178,11 @@ class Caller:
         self._bounded = False
 
     def quit(self) -> None:
-        """Tell nothing more; return at once."""
+        """Tell nothing more, up to the next `begin`; return at once."""
         with self._moved:
-            self._ending = True
+            self._ending = self._silent = True
             self._waiting.clear()
+            self._size = 0
             self._moved.notify_all()
 
     def _call(self, name: str, function: Callable[..., object] | None, *arguments: object) -> None:
@@ -189,6 +191,8 @@ class Caller:
                 self._append(_Call(name, function, arguments))
 
     def _append(self, item: _VRPs | _ASPAs | _Call | Callable[[], object]) -> None:
+        if self._silent:
+            return
         self._waiting.append(item)
         if isinstance(item, _VRPs):
             self._size += len(item.packed)

@@ -6,6 +6,8 @@ For programs without an event loop of their own.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import logging
 import os
 import select
@@ -21,8 +23,10 @@ from rtrlib.aspas import ASPA
 from rtrlib.caller import Caller
 from rtrlib.changes import Reader, RouterKeyChange, StatusChange
 from rtrlib.dispatcher import Dispatcher
+from rtrlib.engines import await_librtr
 from rtrlib.exceptions import SyncTimeout
 from rtrlib.manager_group import ManagerGroup, ManagerGroupStatus
+from rtrlib.readers import Readers
 from rtrlib.records import SLICE, SPKIRecord
 from rtrlib.router_keys import RouterKeys
 from rtrlib.rtr_socket import RTRSocket
@@ -36,14 +40,14 @@ MOST_SAID: Final = 500
 """Characters of what is wrong with the caches."""
 STOP_LIMIT: Final = 5.0
 """Seconds that `stop` waits for the thread, which needs none."""
+EXIT_LIMIT: Final = 1.0
+"""Seconds that the end of the program waits for librtr's threads, which may sleep for their retry interval."""
 
 
 class Driver:
     """One life of a manager, from `start` to `stop`; a VRPListener."""
 
-    def __init__(
-        self, dispatcher: Dispatcher, caller: Caller, readers: weakref.WeakSet[Reader], previous: Driver | None
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, caller: Caller, readers: Readers, previous: Driver | None) -> None:
         """`readers`: who else hears of changes. `previous`: the life before this one, which may be ending still."""
         self.table = VRPTable()
         self._keys = RouterKeys()
@@ -70,18 +74,26 @@ class Driver:
         self._stopping = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._close = weakref.finalize(self, forks.close, self._wake)
+        self._close.atexit = False  # the thread may still be there
         self._thread = threading.Thread(target=self._run, name="rtrlib caches", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
         self._caller.begin()
         self._thread.start()
+        _started.add(self)
 
     def quit(self) -> None:
         """Disconnect from everything, soon."""
         self._stopping = True
         self._caller.interrupt()
-        os.eventfd_write(self._wake, 1)
+        with contextlib.suppress(OSError):  # it ended, and its descriptor is closed
+            os.eventfd_write(self._wake, 1)
+
+    def abandon(self) -> None:
+        """Do so, and call no callback any more: their owner is gone, or the program ends."""
+        self._caller.quit()  # before the thread tells that everything goes
+        self.quit()
 
     def stop(self) -> None:
         """Disconnect from everything; return when that is done."""
@@ -120,6 +132,10 @@ class Driver:
     def known_aspas(self) -> list[ASPA]:
         """Give the ASPAs in force."""
         return list(aspas.records(self._aspas_in_force))
+
+    def aspa_count(self) -> int:
+        """Give how many customers have ASPAs in force."""
+        return aspas.count(self._aspas_in_force)
 
     def wait_for_sync(self, timeout: float | None) -> None:
         """Return when `is_synced`. SyncTimeout after `timeout` seconds, or when it is stopped."""
@@ -199,7 +215,7 @@ class Driver:
         for group in open_groups:
             self._tell_status(group, group.sockets[0])
         self._welcome()
-        for reader in list(self._readers):
+        for reader in self._readers.listed():
             reader.end()
             self._readers.discard(reader)
 
@@ -294,7 +310,7 @@ class Driver:
         for record, added in keys:
             self._caller.router_key(record, added=added)
         self._caller.aspas(changed_aspas)
-        for reader in list(self._readers):
+        for reader in self._readers.listed():
             reader.vrps(changes)
             for record, added in keys:
                 reader.router_key(RouterKeyChange(record, added))
@@ -305,8 +321,28 @@ class Driver:
         picture = group.picture()
         one = next(one for one in picture.sockets if one == socket)
         self._caller.status(picture, picture.status, one)
-        for reader in list(self._readers):
+        for reader in self._readers.listed():
             reader.status(StatusChange(picture, picture.status, one))
+
+
+_started: Final[weakref.WeakSet[Driver]] = weakref.WeakSet()
+
+
+def _end_all() -> None:
+    """At the end of the program: disconnect in good order, and call nobody any more.
+
+    What runs on while the interpreter is taken down finds its descriptors closed, and libraries taken down beneath it.
+    """
+    drivers = list(_started)
+    for driver in drivers:
+        driver.abandon()
+    for driver in drivers:
+        driver.stop()
+    await_librtr(EXIT_LIMIT)
+
+
+atexit.register(_end_all)
+os.register_at_fork(after_in_child=_started.clear)
 
 
 def _resolve(future: asyncio.Future[None], fault: SyncTimeout | None) -> None:

@@ -5,6 +5,7 @@ librtr is loaded when the first cache wants it: whoever has the native engine al
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeAlias
@@ -14,7 +15,7 @@ from rtrlib.native_link import NativeLink
 from rtrlib.rtr_pdus import MAX_VERSION
 from rtrlib.servers import CacheGroup, Engine, Intervals, Server, SSHServer
 
-__all__ = ["Engines"]
+__all__ = ["Engines", "await_librtr"]
 
 Connect: TypeAlias = Callable[[Server, Intervals, Resume], Link]
 
@@ -60,3 +61,10 @@ class Engines:
         from rtrlib.thread_link import ThreadLink  # noqa: PLC0415
 
         return ThreadLink
+
+
+def await_librtr(seconds: float) -> None:
+    """Wait until librtr's threads in this process have ended, at most so long; for what is not loaded at all, not."""
+    module = sys.modules.get("rtrlib.thread_link")
+    if module is not None:
+        module.await_ended(seconds)

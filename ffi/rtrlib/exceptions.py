@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "AddressTypeError",
     "IpConversionException",
     "LibrtrMissingError",
     "OptionTypeError",
@@ -35,6 +36,10 @@ class SyncTimeout(RTRlibException):
 
 class IpConversionException(RTRlibException, ValueError):  # noqa: N818 - the name that rtrlib-python's users know
     """A text that is not an IP address."""
+
+
+class AddressTypeError(IpConversionException, TypeError):
+    """What is given as an IP address is of no type that could be one."""
 
 
 class LibrtrMissingError(RTRInitError, ImportError):

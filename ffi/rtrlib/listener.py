@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from rtrlib.exceptions import OptionTypeError
 from rtrlib.manager_group import ManagerGroup
 from rtrlib.rtr_socket import RTRSocket
 
-__all__ = ["NOBODY", "VRPListener"]
+__all__ = ["NOBODY", "VRPListener", "check_listener"]
+
+WANTED: Final = ("staged", "committed", "discarded", "expired", "active", "changed", "router_key")
+"""Methods that each listener needs; who wants no ASPAs may leave theirs out."""
 
 
 class VRPListener(Protocol):
     """What takes the VRPs of caches. All calls come from inside `dispatch` or `open`, and must not raise.
 
     `cache.index` is 0, 1, .. in the order of configuration (after `regroup`: the lowest free number). Records are
-    packed as struct vrp (ffi/native/base/vrp.h) and NOT checked.
+    packed as struct vrp (ffi/native/base/vrp.h) and NOT checked. Who wants no ASPAs may leave out their two methods.
     """
 
     def staged(self, cache: RTRSocket, records: bytes) -> None:
@@ -65,3 +69,10 @@ class _Nobody:
 
 
 NOBODY: Final = _Nobody()
+
+
+def check_listener(listener: object) -> None:
+    """OptionTypeError: it lacks a method without which no cache can be heard."""
+    lacks = [name for name in WANTED if not callable(getattr(listener, name, None))]
+    if lacks:
+        raise OptionTypeError(f"listener must be a VRPListener: {type(listener).__name__} has no {', '.join(lacks)}")

@@ -8,7 +8,6 @@ from os import PathLike
 from typing import Any, NamedTuple, SupportsIndex, overload
 
 from rtrlib.arguments import (
-    AddressLike,
     Buffer,
     PrefixLike,
     address_of,
@@ -25,15 +24,16 @@ from rtrlib.vrp_table import VRPTable
 
 __all__ = ["Counts", "Lookups"]
 
-Routes = Iterable[tuple[SupportsIndex, AddressLike, SupportsIndex]]
+Routes = Iterable[tuple[SupportsIndex, PrefixLike, SupportsIndex]]
 
 
 class Counts(NamedTuple):
-    """How many VRPs and router keys are in force."""
+    """How many VRPs, router keys and ASPAs are in force."""
 
     ipv4: int
     ipv6: int
     router_keys: int
+    aspas: int
 
 
 class Lookups(ABC):
@@ -43,7 +43,7 @@ class Lookups(ABC):
     def _table(self) -> VRPTable:
         """Give the table that holds them."""
 
-    def validate(self, asn: SupportsIndex, prefix: AddressLike, mask_len: SupportsIndex) -> ValidationResult:
+    def validate(self, asn: SupportsIndex, prefix: PrefixLike, mask_len: SupportsIndex) -> ValidationResult:
         """Give the validity of a route by the VRPs in force, with its reason (RFC 6811 section 2).
 
         Bits behind the prefix length are not looked at. IpConversionException for what is not an address, ValueError
@@ -86,9 +86,9 @@ class Lookups(ABC):
         return self._table().records_of(asn_of(asn))
 
     def counts(self) -> Counts:
-        """How many VRPs of each family, and router keys, are in force."""
+        """How many VRPs of each family, router keys and ASPAs are in force."""
         table = self._table()
-        return Counts(table.count(4), table.count(6), len(self._keys()))
+        return Counts(table.count(4), table.count(6), len(self._keys()), self._customers())
 
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Give the VRPs in force, and router keys, in the JSON of validators; with a path, write that file instead.
@@ -105,6 +105,10 @@ class Lookups(ABC):
         """Give the router keys that belong to the VRPs."""
         return []
 
+    def _customers(self) -> int:
+        """Give how many customer ASes have ASPAs."""
+        return 0
+
     def __len__(self) -> int:
         return len(self._table())
 
@@ -116,9 +120,9 @@ class Lookups(ABC):
         if not isinstance(record, tuple) or len(record) != 4:
             return False
         try:
-            _, prefix, length, _ = record
-            raw, family = address_of(prefix)
-            least = length_of(length, family, "min_len")
-            return record in self._table().covering(family, raw.ljust(16, b"\0"), least)
+            wanted = PFXRecord(*record)
+            raw, family = address_of(wanted.prefix)
+            least = length_of(wanted.min_len, family, "min_len")
         except (TypeError, ValueError):
             return False
+        return wanted in self._table().covering(family, raw.ljust(16, b"\0"), least)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rtrlib.enums import LibrtrEnum
+from rtrlib.read_only import ReadOnly
 from rtrlib.rtr_socket import RTRSocket, RTRSocketList
 from rtrlib.structs import group_of
 
@@ -27,7 +28,7 @@ class ManagerGroupStatus(LibrtrEnum):
     ERROR = 3
 
 
-class ManagerGroup:
+class ManagerGroup(ReadOnly):
     """One group as it is now. The manager writes it, everyone may read it.
 
     Attributes:
@@ -55,18 +56,6 @@ class ManagerGroup:
             name, status, sockets = "", ManagerGroupStatus(number), map(RTRSocket, raw)
         self.write(name=name or f"group {preference}", preference=preference, status=status, active=False)
         self.write(sockets=RTRSocketList(sockets))
-
-    def write(self, **values: Any) -> None:
-        """Change it: for the manager, which is the only one who does. TypeError: it has no such attribute."""
-        for name, value in values.items():
-            if name not in ManagerGroup.__annotations__:
-                raise TypeError(f"a ManagerGroup has no {name!r}")
-            self.__dict__[name] = value
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{name!r} can only be read: the manager writes it")
-
-    __delattr__ = __setattr__  # type: ignore[assignment]
 
     def picture(self) -> ManagerGroup:
         """Copy it and its sockets: what they are now, and stay."""

@@ -39,11 +39,11 @@ def ordered(records: bytes | bytearray | memoryview) -> bytes:
     (ffi/native/vrps/rtr_order.h), and other threads run meanwhile: a sort of 0.7 M records in Python holds the
     interpreter for 0.1 s at a time, also in a thread.
     """
-    view = ffi.from_buffer(records)
-    if len(view) % PACKED.size:
-        raise ValueError(f"{len(view)} bytes are not packed VRPs: expected a multiple of {PACKED.size}")
-    out = ffi.new("uint8_t[]", len(view))
-    count = lib.vrps_order(view, len(view) // PACKED.size, out)
+    with ffi.from_buffer(records) as view:
+        if len(view) % PACKED.size:
+            raise ValueError(f"{len(view)} bytes are not packed VRPs: expected a multiple of {PACKED.size}")
+        out = ffi.new("uint8_t[]", len(view))
+        count = lib.vrps_order(view, len(view) // PACKED.size, out)
     if count < 0:
         raise ValueError("the family of a packed VRP is neither 4 nor 6")
     return ffi.buffer(out, count * PACKED.size)[:]

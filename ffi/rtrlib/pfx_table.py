@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from os import PathLike
 from typing import Final, Self, SupportsIndex
 
-from rtrlib.arguments import AddressLike, address_of, asn_of, length_of, rows_of
+from rtrlib.arguments import PrefixLike, address_of, asn_of, length_of, rows_of, text_of
 from rtrlib.lookups import Lookups
 from rtrlib.validation import PfxvState, ValidationResult, clear_host_bits
 from rtrlib.vrp import PACKED
@@ -22,7 +22,7 @@ __all__ = ["PfxTable", "PfxvState", "ValidationResult"]
 
 SOURCE: Final = 0
 """The set has one source: this table."""
-VRPLike = tuple[SupportsIndex, AddressLike, SupportsIndex, SupportsIndex]
+VRPLike = tuple[SupportsIndex, PrefixLike, SupportsIndex, SupportsIndex]
 
 
 class PfxTable(Lookups):
@@ -52,7 +52,7 @@ class PfxTable(Lookups):
         return self._vrps
 
     def add_record(
-        self, asn: SupportsIndex, ip: AddressLike, min_length: SupportsIndex, max_length: SupportsIndex
+        self, asn: SupportsIndex, ip: PrefixLike, min_length: SupportsIndex, max_length: SupportsIndex
     ) -> bool:
         """Add a VRP: `asn` may originate `ip`/`min_length`, up to `max_length` bits. False: it is there already.
 
@@ -62,7 +62,7 @@ class PfxTable(Lookups):
         return bool(self._vrps.change(SOURCE, _pack(asn, ip, min_length, max_length)))
 
     def remove_record(
-        self, asn: SupportsIndex, ip: AddressLike, min_length: SupportsIndex, max_length: SupportsIndex
+        self, asn: SupportsIndex, ip: PrefixLike, min_length: SupportsIndex, max_length: SupportsIndex
     ) -> bool:
         """Remove a VRP. False: it is not there. Errors as `add_record`."""
         return bool(self._vrps.change(SOURCE, _pack(asn, ip, min_length, max_length, announce=False)))
@@ -72,9 +72,16 @@ class PfxTable(Lookups):
 
         Gives how many were not there before. Errors as `add_record`, and then none is added.
         """
-        return self._vrps.change(SOURCE, b"".join(_pack(*record) for record in rows_of(records)))
+        packed = []
+        for record in rows_of(records):
+            try:
+                asn, ip, min_length, max_length = record
+            except (TypeError, ValueError):
+                raise TypeError(f"a record is (asn, ip, min_length, max_length), not {record!r:.80}") from None
+            packed.append(_pack(asn, ip, min_length, max_length))
+        return self._vrps.change(SOURCE, b"".join(packed))
 
-    def validate_r(self, asn: SupportsIndex, prefix: AddressLike, mask_len: SupportsIndex) -> ValidationResult:
+    def validate_r(self, asn: SupportsIndex, prefix: PrefixLike, mask_len: SupportsIndex) -> ValidationResult:
         """Do the same as `validate`, which in rtrlib-python gave no reason."""
         return self.validate(asn, prefix, mask_len)
 
@@ -91,7 +98,7 @@ class PfxTable(Lookups):
 
 def _pack(
     asn: SupportsIndex,
-    ip: AddressLike,
+    ip: PrefixLike,
     min_length: SupportsIndex,
     max_length: SupportsIndex,
     *,
@@ -101,6 +108,8 @@ def _pack(
     number = asn_of(asn)
     least = length_of(min_length, family, "min_length")
     most = length_of(max_length, family, "max_length")
+    if type(ip) is not str:
+        text_of(ip, least, "min_length")
     if most < least:
         raise ValueError(f"max_length {most} is below min_length {least}")
     packed = PACKED.pack(raw, number, least, most, family, announce)

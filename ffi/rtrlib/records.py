@@ -8,6 +8,7 @@ from itertools import compress, repeat
 from typing import Any, Final, Self, SupportsIndex, TypeVar
 
 from _rov import ffi, lib
+from rtrlib.arguments import PrefixLike, address_of, integer
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.structs import pfx_record_of, spki_record_of
 from rtrlib.vrp import PACKED, address_text
@@ -61,15 +62,27 @@ class PFXRecord(_Record):
     def __new__(
         cls,
         asn: SupportsIndex | Any,
-        prefix: str | None = None,
+        prefix: PrefixLike | None = None,
         min_len: SupportsIndex | None = None,
         max_len: SupportsIndex | None = None,
         socket: RTRSocket | None = None,
     ) -> Self:
-        """Take what it says; or, alone, librtr's `struct pfx_record` or a pointer to one. TypeError for neither."""
+        """Take what it says; or, alone, librtr's `struct pfx_record` or a pointer to one. TypeError for neither.
+
+        The address becomes text as `str(ipaddress.ip_address(...))` gives it, numbers become int, and are not checked
+        any further. IpConversionException: it is no address.
+        """
         if prefix is None or min_len is None or max_len is None:
-            asn, prefix, min_len, max_len = pfx_record_of(asn)
-        return tuple.__new__(_said_by(cls, socket), (asn, prefix, min_len, max_len))
+            said: tuple[Any, ...] = pfx_record_of(asn)
+        else:
+            raw, family = address_of(prefix)
+            said = (
+                integer(asn, "asn"),
+                address_text(raw, family),
+                integer(min_len, "min_len"),
+                integer(max_len, "max_len"),
+            )
+        return tuple.__new__(_said_by(cls, socket), said)
 
     @property
     def asn(self) -> int:
@@ -111,6 +124,10 @@ class SPKIRecord(_Record):
         """Take what it says; or, alone, a pointer to librtr's `struct spki_record`. TypeError for neither."""
         if ski is None:
             asn, ski, spki = spki_record_of(asn)
+        for name, octets in (("ski", ski), ("spki", spki)):
+            if not isinstance(octets, bytes):
+                raise TypeError(f"{name} must be bytes, not {type(octets).__name__}")
+        asn = integer(asn, "asn")
         return tuple.__new__(_said_by(cls, socket), (asn, ski, spki))
 
     @property

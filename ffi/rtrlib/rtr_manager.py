@@ -13,16 +13,17 @@ from rtrlib import forks
 from rtrlib.arguments import option_flag, option_function, option_number, option_seconds, wait_limit
 from rtrlib.aspas import ASPA
 from rtrlib.caller import ASPACallback, Callbacks, Caller, PFXCallback, SPKICallback, StatusCallback
-from rtrlib.changes import Changes, Reader, Subscription
+from rtrlib.changes import Changes, Subscription
 from rtrlib.dispatcher import Dispatcher
 from rtrlib.driver import Driver
 from rtrlib.engines import Engines
 from rtrlib.exceptions import RTRInitError, SyncTimeout
 from rtrlib.failover import START_TIMEOUT
 from rtrlib.link import MEMORY_LIMIT
-from rtrlib.listener import VRPListener
+from rtrlib.listener import VRPListener, check_listener
 from rtrlib.lookups import Lookups
 from rtrlib.manager_group import ManagerGroup
+from rtrlib.readers import Readers
 from rtrlib.records import PFXRecord, SPKIRecord
 from rtrlib.rtr_pdus import MAX_VERSION
 from rtrlib.rtr_socket import RTRSocket
@@ -109,7 +110,7 @@ class RTRManager(Lookups):
         self._driver: Driver | None = None
         """In a thread of ours, by `start`."""
         self._last: Driver | None = None
-        self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
+        self._readers = Readers()
         self._entered = 0
         """How many `with` it is inside of."""
         self._started_by_with = False
@@ -153,7 +154,8 @@ class RTRManager(Lookups):
                     raise RTRInitError("the manager is open in a loop of the caller: it cannot be started as well")
                 driver = Driver(self._dispatcher, self._caller, self._readers, self._last)
                 self._driver = self._last = driver
-                self._finalizer = weakref.finalize(self, _abandon, driver, self._caller)
+                self._finalizer = weakref.finalize(self, driver.abandon)
+                self._finalizer.atexit = False  # the driver ends itself then
                 driver.start()
         if wait:
             driver.wait_for_sync(timeout)
@@ -222,12 +224,15 @@ class RTRManager(Lookups):
         Nothing is left out and nothing told twice; what is in force is that of one moment, shortly after the call.
         Before `start` it is nothing. It ends after `stop`. RuntimeError outside of an event loop.
         """
-        reader = Subscription()
-        driver = self._driver
-        if driver is None or not driver.introduce(reader):
+        while True:
+            reader, driver = Subscription(), self._driver
+            if driver is not None and driver.introduce(reader):
+                return reader
             reader.begin([], {}, [], [])
             self._readers.add(reader)
-        return reader
+            if self._driver is driver:
+                return reader
+            self._readers.discard(reader)  # it was started meanwhile, and may have told the others something
 
     def router_keys(self) -> list[SPKIRecord]:
         """Give the router keys in force, of the moment of this call, in the order of their AS numbers."""
@@ -237,6 +242,10 @@ class RTRManager(Lookups):
     def _keys(self) -> list[SPKIRecord]:
         source = self._source()
         return [] if source is None else source.router_keys()
+
+    def _customers(self) -> int:
+        source = self._source()
+        return 0 if source is None else source.aspa_count()
 
     def aspas(self) -> list[ASPA]:
         """Return the ASPAs in force, of the moment of this call, in the order of their customers' AS numbers.
@@ -308,9 +317,7 @@ class RTRManager(Lookups):
         self._dispatcher = self._dispatcher.forked()
         self._caller.forked()
         self._caller = Caller(self._callbacks)
-        for reader in list(self._readers):
-            reader.forked()
-        self._readers = weakref.WeakSet()
+        self._readers.forked()
 
     def _detach(self) -> None:
         if self._finalizer is not None:
@@ -319,8 +326,9 @@ class RTRManager(Lookups):
     def open(self, listener: VRPListener) -> None:
         """Start the most preferred group, in a loop of the caller's. RTRInitError: it is open or started already.
 
-        `listener` must be a fresh one, which knows of no VRPs.
+        `listener` must be a fresh one, which knows of no VRPs. OptionTypeError: it lacks a method.
         """
+        check_listener(listener)
         with self._lifecycle:
             if self._driver is not None:
                 raise RTRInitError("the manager is started: it cannot be opened in another loop as well")
@@ -377,10 +385,12 @@ class RTRManager(Lookups):
         self._dispatcher.reconnect([cache.index for cache in caches])
 
     def __enter__(self) -> Self:
-        """Start it and wait for sync, unless it is started already. SyncTimeout: it is stopped again."""
+        """Start it, unless it is started already, and wait for sync. SyncTimeout: if it started it, it stops it."""
         is_started = self._enter()
         try:
-            if not is_started:
+            if is_started:
+                self.wait_for_sync(self._sync_timeout)
+            else:
                 self.start(timeout=self._sync_timeout)
         except BaseException:
             if self._leave():
@@ -397,7 +407,9 @@ class RTRManager(Lookups):
         """Do what `with` does; the event loop goes on meanwhile."""
         is_started = self._enter()
         try:
-            if not is_started:
+            if is_started:
+                await self.wait_synced(self._sync_timeout)
+            else:
                 await self.astart(timeout=self._sync_timeout)
         except BaseException:
             if self._leave():
@@ -430,9 +442,3 @@ def _follows(intervals: str) -> bool:
     if intervals not in {"configured", "cache"}:
         raise RTRInitError(f"intervals must be 'configured' or 'cache', not {intervals!r:.60}")
     return intervals == "cache"
-
-
-def _abandon(driver: Driver, caller: Caller) -> None:
-    """Let go of what a manager used that is gone."""
-    driver.quit()
-    caller.quit()

@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from rtrlib.enums import LibrtrEnum
 from rtrlib.faults import Fault, LastFault
+from rtrlib.read_only import ReadOnly
 from rtrlib.servers import Server
 from rtrlib.structs import socket_of
 
@@ -31,7 +32,7 @@ class RTRSocketState(LibrtrEnum):
     CLOSED = 10
 
 
-class RTRSocket:
+class RTRSocket(ReadOnly):
     """One cache as it is now. The manager writes it, everyone may read it.
 
     Attributes:
@@ -125,18 +126,6 @@ class RTRSocket:
         )
         if raw:
             self.write(**raw | {"state": RTRSocketState(raw["state"])})
-
-    def write(self, **values: Any) -> None:
-        """Change it: for the manager, which is the only one who does. TypeError: it has no such attribute."""
-        for name, value in values.items():
-            if name not in RTRSocket.__annotations__:
-                raise TypeError(f"an RTRSocket has no {name!r}")
-            self.__dict__[name] = value
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{name!r} can only be read: the manager writes it")
-
-    __delattr__ = __setattr__  # type: ignore[assignment]
 
     def picture(self) -> RTRSocket:
         """Copy it: what it is now, and stays."""

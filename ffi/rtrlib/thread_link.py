@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Final
 
 from rtrlib import forks
@@ -15,10 +16,17 @@ from rtrlib.link import Event, LinkEnded, Resume
 from rtrlib.servers import Intervals, Server, SSHServer
 from rtrlib.ssh import known_hosts
 
-__all__ = ["QUEUE_LIMIT", "LibrtrLink", "ThreadLink", "options_of"]
+__all__ = ["QUEUE_LIMIT", "LibrtrLink", "ThreadLink", "await_ended", "options_of"]
 
 QUEUE_LIMIT: Final = 256 << 20
 """Bytes that may wait between librtr and its reader: 11 million changes."""
+
+
+def await_ended(seconds: float) -> None:
+    """Wait until no session is left, at most so long."""
+    end = time.monotonic() + seconds
+    while lib.session_count() and time.monotonic() < end:
+        time.sleep(0.005)
 
 
 def _known_hosts(server: SSHServer) -> str | None:

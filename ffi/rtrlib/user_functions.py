@@ -32,6 +32,8 @@ def fitted(name: str, function: Any, data: Any, count: int) -> Callable[..., obj
         raise OptionTypeError(f"{name} must be a function, not {type(function).__name__}")
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
         raise OptionTypeError(f"{name} is a coroutine function, which nobody would await: see subscribe()")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise OptionTypeError(f"{name} is a generator function, which does nothing when it is called")
     try:
         signature = inspect.signature(function)
     except (ValueError, TypeError):  # of something in C that does not tell

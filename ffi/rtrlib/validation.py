@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, SupportsIndex
 
-from rtrlib.arguments import AddressLike, address_of, asn_of, length_of
+from rtrlib.arguments import PrefixLike, address_of, asn_of, length_of, text_of
 from rtrlib.enums import LibrtrEnum
 from rtrlib.records import PFXRecord, record_of
 from rtrlib.rtr_socket import RTRSocket
@@ -204,19 +204,28 @@ def first_of(sockets: Mapping[int, RTRSocket | None], sources: int) -> RTRSocket
     return next((one for index, one in sockets.items() if sources >> index & 1), None)
 
 
-def pack_routes(routes: Iterable[tuple[SupportsIndex, AddressLike, SupportsIndex]]) -> bytes:
+def pack_routes(routes: Iterable[tuple[SupportsIndex, PrefixLike, SupportsIndex]]) -> bytes:
     """Pack routes as `validate_many` takes them, 24 bytes each: origin AS, address, prefix length in bits.
 
     Bits behind the prefix length are cleared. IpConversionException for what is not an address, ValueError for a
-    length or an AS number out of range, TypeError for one that is not an integer.
+    length or an AS number out of range, TypeError for what is of another type.
     """
-    return b"".join(clear_host_bits(pack_route(*route)) for route in routes)
+    packed = []
+    for route in routes:
+        try:
+            asn, prefix, mask_len = route
+        except (TypeError, ValueError):
+            raise TypeError(f"a route is (asn, prefix, mask_len), not {route!r:.80}") from None
+        packed.append(clear_host_bits(pack_route(asn, prefix, mask_len)))
+    return b"".join(packed)
 
 
-def pack_route(asn: SupportsIndex, prefix: AddressLike, mask_len: SupportsIndex) -> bytes:
+def pack_route(asn: SupportsIndex, prefix: PrefixLike, mask_len: SupportsIndex) -> bytes:
     """Pack a route as it was given, with what is set behind the prefix length; errors as `pack_routes`."""
     raw, family = address_of(prefix)
     length = length_of(mask_len, family, "mask_len")
+    if type(prefix) is not str:
+        text_of(prefix, length, "mask_len")
     return PACKED.pack(raw, asn_of(asn), length, 0, family, 0)
 
 

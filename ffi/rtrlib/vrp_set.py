@@ -157,11 +157,11 @@ class VRPSet:
 
     def stage(self, source: int, records: bytes | memoryview) -> None:
         """Stage packed VRPs. What is malformed, or beyond `OF_PREFIX`, is left out and counted in `faults`."""
-        view = ffi.from_buffer(records)
-        if len(view) % PACKED.size:
-            raise ValueError(f"{len(view)} bytes are not packed VRPs: expected a multiple of {PACKED.size}")
-        count = len(view) // PACKED.size
-        self._done(lib.vrpset_stage(self.native, source, view, count, self._faults), source)
+        with ffi.from_buffer(records) as view:
+            if len(view) % PACKED.size:
+                raise ValueError(f"{len(view)} bytes are not packed VRPs: expected a multiple of {PACKED.size}")
+            count = len(view) // PACKED.size
+            self._done(lib.vrpset_stage(self.native, source, view, count, self._faults), source)
 
     def apply_begin(self, source: int) -> Apply:
         """From here on the source stages a full set, which replaces what it had when it is committed."""
@@ -371,13 +371,15 @@ def validities(routes: Any, validate: Callable[..., object]) -> bytes:
 
     ValueError when the length is not a multiple of 24.
     """
-    view = ffi.from_buffer(routes)
-    if len(view) % PACKED.size:
-        raise ValueError(f"{len(view)} bytes are not packed routes: expected a multiple of {PACKED.size}")
-    count = len(view) // PACKED.size
-    out = bytearray(count)
-    validate(view, count, ffi.from_buffer(out))
-    return bytes(out)
+    # What is lent is given back before an error leaves: the garbage collector of Python 3.11 and 3.12 crashes when a
+    # cycle, such as a kept traceback, holds a memoryview and what was made of it.
+    with ffi.from_buffer(routes) as view:
+        if len(view) % PACKED.size:
+            raise ValueError(f"{len(view)} bytes are not packed routes: expected a multiple of {PACKED.size}")
+        count = len(view) // PACKED.size
+        out = bytearray(count)
+        validate(view, count, ffi.from_buffer(out))
+        return bytes(out)
 
 
 def _pack_filter(one: VRPFilter) -> bytes:

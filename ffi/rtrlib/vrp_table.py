@@ -16,7 +16,7 @@ from typing import Final, SupportsIndex
 
 import _rov
 from _rov import ffi, lib
-from rtrlib.arguments import AddressLike, Buffer, address_of, asn_of, length_of, text_of
+from rtrlib.arguments import Buffer, PrefixLike, address_of, asn_of, length_of, text_of
 from rtrlib.records import SLICE, PFXRecord, record_of, records_in
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.validation import COVERING, PfxvState, ValidationResult, first_of
@@ -75,8 +75,7 @@ class VRPTable:
 
     def change(self, source: int, records: bytes | memoryview) -> int:
         """Put changes of a mirrored source into force at once. Gives how many changed anything."""
-        with self._write():
-            view = ffi.from_buffer(records)
+        with self._write(), ffi.from_buffer(records) as view:
             changed = lib.vrp_twins_change(self._twins, source, view, len(view) // PACKED.size)
             if changed < 0:
                 raise MemoryError("no memory for more VRPs")
@@ -166,17 +165,21 @@ class VRPTable:
         """How many VRPs of family 4 or 6 are in force."""
         return lib.vrp_twins_count(self._twins, family)
 
-    def validate(self, asn: SupportsIndex, prefix: AddressLike, mask_len: SupportsIndex) -> ValidationResult:
+    def validate(self, asn: SupportsIndex, prefix: PrefixLike, mask_len: SupportsIndex) -> ValidationResult:
         """Give the validity of a route, with the VRPs that cover it, both of one moment.
 
         IpConversionException for what is not an address, ValueError for a length or an AS number out of range,
-        TypeError for one that is not an integer. Bits behind the prefix length are not looked at.
+        TypeError for what is of another type. Bits behind the prefix length are not looked at.
         """
         raw, family = address_of(prefix)
         mask_len = length_of(mask_len, family, "mask_len")
         asn = asn_of(asn)
+        text = prefix if type(prefix) is str else text_of(prefix, mask_len, "mask_len")
         route = PACKED.pack(raw, asn, mask_len, 0, family, 0)
-        number, room = self._rooms.pop() if self._rooms else (ffi.new("uint8_t *"), ffi.new("struct vrp_source[]", FEW))
+        try:
+            number, room = self._rooms.pop()
+        except IndexError:
+            number, room = ffi.new("uint8_t *"), ffi.new("struct vrp_source[]", FEW)
         count = lib.vrp_twins_validate(self._twins, route, number, room, FEW)
         more = room
         while count > len(more):
@@ -185,7 +188,6 @@ class VRPTable:
         covering = ffi.buffer(more, count * COVERING.size)[:] if count else b""
         state = STATES[number[0]]
         self._rooms.append((number, room))
-        text = prefix if type(prefix) is str else text_of(prefix)
         return ValidationResult.of(text, mask_len, asn, state, covering, self._active)
 
     def validate_packed(self, routes: Buffer) -> bytes:

@@ -13,7 +13,7 @@ from rtrd.api.responses import stream
 from rtrd.base.notation import parse_asn
 from rtrd.caches import Caches
 from rtrd.vrps.aspas import ASPASet
-from rtrlib.aspas import Index, records
+from rtrlib.aspas import ASPAIndex, records
 
 TURNS: Final = 64
 """Customers after which the loop may turn."""
@@ -38,7 +38,7 @@ class ASPAQueries:
         return await stream(request, "customers", customers(held, asn), partial(self._of, held, asn))
 
     def _of(self, held: bytes, asn: int) -> dict[str, Any]:
-        found, said = Index(held).find(asn), self._caches.providers(asn)
+        found, said = ASPAIndex(held).find(asn), self._caches.providers(asn)
         filtered, asserted = self._aspa_set.by_slurm(asn)
         return {
             "asn": asn,

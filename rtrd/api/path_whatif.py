@@ -18,7 +18,7 @@ from rtrd.api.whatif import MOST_ROWS, ROWS, in_slices, of_route, summary
 from rtrd.rib.path_whatif import PathWhatIf, parse_aspa, with_changes
 from rtrd.routers import Routers
 from rtrd.vrps.aspas import ASPASet
-from rtrlib.aspas import ASPA, Index
+from rtrlib.aspas import ASPA, ASPAIndex
 
 MOST_ASPAS: Final = 100
 """ASPAs that a question may change."""
@@ -46,7 +46,7 @@ class PathWhatIfQuery:
 
     async def _go_over(self, edits: Sequence[ASPA], most: int) -> dict[str, Any]:
         held = self._aspas.index
-        then = Index(with_changes(held.held, edits))
+        then = ASPAIndex(with_changes(held.held, edits))
         customers = {edit.customer for edit in edits}
         idle = sorted(customer for customer in customers if held.find(customer) == then.find(customer))
         rows: list[dict[str, Any]] = []

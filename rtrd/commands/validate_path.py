@@ -14,7 +14,7 @@ from rtrd.commands import common, http_client, terminal
 from rtrd.rib.paths import Path, explain_path, parse_path, sentence_of
 from rtrd.vrps import allow_bad
 from rtrlib.aspa_paths import LOCAL_ROLES, Hop
-from rtrlib.aspas import Index
+from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp_entries import VRPFile
 
 MOST_ASKED = 500
@@ -72,7 +72,7 @@ def _path(text: str) -> Path:
 
 def by_file(args: argparse.Namespace, path: Path, file: VRPFile) -> dict[str, Any]:
     """Judge a path by the ASPAs of a file."""
-    return explain_path(Index(file.aspas), path, args.local_role, neighbor_as=args.neighbor_as)
+    return explain_path(ASPAIndex(file.aspas), path, args.local_role, neighbor_as=args.neighbor_as)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     except VRPFileError as error:
         print(f"rtrd validate-path: {error}", file=sys.stderr)
         return FAILED
-    index = Index(file.aspas)
+    index = ASPAIndex(file.aspas)
     return _answer(
         args,
         lambda path: explain_path(index, path, args.local_role, neighbor_as=args.neighbor_as, as_set=args.as_set),

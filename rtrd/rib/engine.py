@@ -28,7 +28,7 @@ from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import UNKNOWN, Command, Route
 from rtrd.rib.update_lines import Taken, UpdateLines
 from rtrd.rib.update_octets import left_out, native_session, read_update
-from rtrlib.aspas import Index
+from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
 _ALREADY_ADVERTISED = 200
@@ -338,7 +338,7 @@ class Engine:
         if self.local_routes.rib.routes:
             self.local_routes.table.vrps_changed(changes)
 
-    def aspas_changed(self, index: Index, changes: bytes, cause: int = UNKNOWN) -> None:
+    def aspas_changed(self, index: ASPAIndex, changes: bytes, cause: int = UNKNOWN) -> None:
         """Have paths judged by these ASPAs, in `work`; the changes of routes carry `cause`."""
         self.table.set_cause(cause)
         self.table.aspas_changed(index, changes)
@@ -434,7 +434,7 @@ class Engine:
             said.append(paths.why_leak(attributes, judged[0]))
         return "; ".join(filter(None, said))
 
-    def path_reason_by(self, index: Index, neighbor: int, attributes: int) -> str | None:
+    def path_reason_by(self, index: ASPAIndex, neighbor: int, attributes: int) -> str | None:
         """Say why the path of an attribute set is what it is by these ASPAs; None: it is not judged."""
         judged = self.sessions.judged(neighbor)
         if judged is None:

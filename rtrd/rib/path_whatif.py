@@ -16,7 +16,7 @@ from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import PATH_OUTCOMES
 from rtrlib import aspas
 from rtrlib.aspa_paths import native_set
-from rtrlib.aspas import ASPA, Index
+from rtrlib.aspas import ASPA, ASPAIndex
 
 MOST_PROVIDERS: Final = 1000
 """Of one ASPA that is asked for."""
@@ -64,7 +64,7 @@ def with_changes(held: bytes, edits: Iterable[ASPA]) -> bytes:
 class PathWhatIf:
     """One table under other ASPAs."""
 
-    def __init__(self, table: RouteTable, then: Index, customers: Iterable[int]) -> None:
+    def __init__(self, table: RouteTable, then: ASPAIndex, customers: Iterable[int]) -> None:
         """Ask of all routes. `customers`: all whose ASPAs would be other ones."""
         self._table = table
         self._then = then  # what the native one points to

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from rtrd.base.notation import parse_asn, said
 from rtrd.rib.attributes import AS_SEQUENCE, ONLY_TO_CUSTOMER, AttributeSet
 from rtrlib.aspa_paths import LOCAL_ROLES, Hop, LocalRole, PathVerdict, verify_path
-from rtrlib.aspas import Index
+from rtrlib.aspas import ASPAIndex
 
 MOST_ASNS: Final = 20_000
 """AS numbers of a path: an UPDATE has room for fewer."""
@@ -49,7 +49,7 @@ def _asns(words: Iterable[str]) -> tuple[int, ...]:
 
 
 def explain_path(
-    index: Index, path: Path, local_role: LocalRole, *, neighbor_as: int | None = None, as_set: bool = False
+    index: ASPAIndex, path: Path, local_role: LocalRole, *, neighbor_as: int | None = None, as_set: bool = False
 ) -> dict[str, Any]:
     """Give what ASPAs say of a path, as `rtrd validate-path --json` prints it. The arguments are of `verify_path`."""
     as_set = as_set or path.as_set
@@ -84,7 +84,7 @@ def reason_of(verdict: PathVerdict, asns: Sequence[int], *, neighbor_as: int | N
     return "the path goes up from provider to provider, and then down, without a hop between that some AS denies"
 
 
-def why(index: Index, attributes: AttributeSet, local_role: LocalRole, neighbor_as: int) -> str:
+def why(index: ASPAIndex, attributes: AttributeSet, local_role: LocalRole, neighbor_as: int) -> str:
     """Say why a path that came from a neighbor is what it is."""
     asns = [asn for segment in attributes.as_path if segment.kind == AS_SEQUENCE for asn in segment.asns]
     as_set = any(segment.kind != AS_SEQUENCE for segment in attributes.as_path)

@@ -25,7 +25,7 @@ from rtrd.rib.terms import (
 )
 from rtrd.tags import Tag
 from rtrlib.aspa_paths import native_set
-from rtrlib.aspas import Index
+from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp_set import VALIDITIES, VRPChanges, VRPSet, parse_prefix
 
 _ROWS = 512
@@ -53,7 +53,7 @@ class RouteTable:
         self._reading: _rov.BgpUpdate | None = None
         self._lines_received = ffi.new("struct bgp_lines_received *")
         self._split = 0
-        self.aspas = Index(b"")
+        self.aspas = ASPAIndex(b"")
         """Those by which paths are judged."""
 
     # -- attribute sets
@@ -328,7 +328,7 @@ class RouteTable:
         """Have the routes that these VRPs cover validated again, a slice in each `work`."""
         lib.rib_vrps_changed(self.native, changes.native)
 
-    def aspas_changed(self, index: Index, changes: bytes) -> None:
+    def aspas_changed(self, index: ASPAIndex, changes: bytes) -> None:
         """Have paths judged by these ASPAs from now on, a slice in each `work`. `changes`: since the last call."""
         words = ffi.from_buffer("uint32_t[]", changes)
         lib.rib_aspas_changed(self.native, native_set(index), words, len(words))

@@ -30,7 +30,7 @@ class ASPASet:
         """Begin with none. `changed`: `effective` is another set than before; it is given the changes."""
         self.effective = b""
         """What counts, and what routers are told."""
-        self.index = aspas.Index(b"")
+        self.index = aspas.ASPAIndex(b"")
         """The same, to be asked."""
         self.due = b""
         """What would count if nothing were held up."""
@@ -70,7 +70,7 @@ class ASPASet:
             self._kept = self.due
         before, self.effective = self.effective, self._kept
         if self.effective != before:
-            self.index = aspas.Index(self.effective)
+            self.index = aspas.ASPAIndex(self.effective)
             self.generation += 1
             self._changed(aspas.changes(before, self.effective))
 
@@ -85,7 +85,7 @@ class ASPASet:
     def by_slurm(self, customer: int) -> tuple[bool, tuple[int, ...] | None]:
         """Tell whether SLURM files filter what caches say of a customer, and give what they assert, if anything."""
         rules = self._rules_in_force
-        found = aspas.Index(rules.assertions).find(customer)
+        found = aspas.ASPAIndex(rules.assertions).find(customer)
         return customer in rules.filters, None if found is None else found.providers
 
     def of(self, customer: int) -> dict[int, tuple[int, ...]]:

@@ -62,7 +62,7 @@ def aspas_disagreement(sets: Mapping[str, bytes]) -> Iterator[Mapping[str, Any] 
 
     `sets`: the ASPAs of each cache that has some. One that speaks RTR before version 2 has none, and says nothing.
     """
-    having = {cache: aspas.Index(held) for cache, held in sets.items() if held}
+    having = {cache: aspas.ASPAIndex(held) for cache, held in sets.items() if held}
     first, *others = (index.held for index in having.values()) if having else (b"",)
     differing: set[int] = set()
     for held in others:

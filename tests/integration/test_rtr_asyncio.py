@@ -97,7 +97,7 @@ async def test_readers_that_are_dropped_cost_nothing(caches: tuple[StayRTR, Stay
     manager.changes()
     manager.start(wait=False)
     await manager.wait_synced(SECONDS)
-    assert list(manager._readers) == [kept]
+    assert manager._readers.listed() == [kept]
     manager.stop()
 
 

@@ -1,5 +1,8 @@
 """The manager with a thread of its own: start, wait, callbacks, stop."""
 
+import threading
+from typing import Any
+
 import pytest
 
 from rtrlib import CacheGroup, ManagerGroupStatus, PfxvState, RTRInitError, RTRManager, SyncTimeout, TCPServer
@@ -34,14 +37,43 @@ def test_start_waits_and_callbacks_tell_what_changes(cache: StayRTR) -> None:
 
 def test_a_cache_that_is_not_there_times_out_and_is_found_later(cache: StayRTR) -> None:
     cache.kill()
-    manager = RTRManager("127.0.0.1", cache.port, retry_interval=1)
+    manager = RTRManager("127.0.0.1", cache.port, retry_interval=1, sync_timeout=SECONDS)
     with pytest.raises(SyncTimeout, match=r"within 0\.1 seconds"):
         manager.start(timeout=0.1)
-    with manager:  # it is started already: this neither waits nor stops it
-        assert manager.validate(64500, "192.0.2.0", 24) == PfxvState.not_found
-        cache.start()
-        manager.wait_for_sync(SECONDS)
+    assert manager.validate(64500, "192.0.2.0", 24) == PfxvState.not_found
+    cache.start()
+    with manager:  # it is started already: this waits, and does not stop it
+        assert manager.validate(64500, "192.0.2.0", 24) == PfxvState.valid
     assert manager.validate(64500, "192.0.2.0", 24) == PfxvState.valid
+    manager.stop()
+
+
+@pytest.mark.parametrize("engine", ["librtr", "native"])
+def test_nobody_inside_of_a_with_asks_an_empty_table(cache: StayRTR, engine: Any) -> None:
+    manager = RTRManager("127.0.0.1", cache.port, engine=engine, sync_timeout=SECONDS)
+    seen: list[tuple[bool, PfxvState]] = []
+
+    def ask() -> None:
+        with manager:
+            seen.append((manager.is_synced(), manager.validate(64500, "192.0.2.0", 24).state))
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [(True, PfxvState.valid)] * 6
+    assert not manager.is_synced(), "the last one stopped it"
+
+
+def test_a_with_inside_that_waits_in_vain_stops_nothing(cache: StayRTR) -> None:
+    cache.kill()
+    manager = RTRManager("127.0.0.1", cache.port, retry_interval=1, sync_timeout=0.1)
+    manager.start(wait=False)
+    with pytest.raises(SyncTimeout, match=r"within 0\.1 seconds"), manager:
+        pass
+    cache.start()
+    manager.wait_for_sync(SECONDS)
     manager.stop()
 
 

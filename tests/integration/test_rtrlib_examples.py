@@ -47,7 +47,7 @@ def by_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
 
 
 def test_no_example_is_without_its_output() -> None:
-    assert PAGE.count("```python\n") == len(EXAMPLES) == 15
+    assert PAGE.count("```python\n") == len(EXAMPLES) == 16
 
 
 @pytest.mark.parametrize(("program", "output"), [rest for _, *rest in EXAMPLES], ids=[title for title, *_ in EXAMPLES])

@@ -229,3 +229,31 @@ print("done")
 """
     done = run(sys.executable, "-c", SHARED + text, "0", "{}")
     assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
+
+
+ENDS = """
+import logging
+logging.basicConfig(level=logging.WARNING)
+
+class Owner:
+    def __init__(self):
+        self.manager = manager_of(status_callback=self.told, pfx_update_callback=self.told)
+        self.manager.start(wait=bool(int(sys.argv[3])), timeout=20)
+
+    def told(self, *what):
+        if what[1] is False:  # a VRP went
+            os.write(1, b"a callback at the end")
+
+owner = Owner()
+"""
+
+
+@pytest.mark.parametrize("wait", ["0", "1"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_program_may_end_without_stop(stayrtr: Callable[..., StayRTR], engine: str, wait: str) -> None:
+    """In good order: nothing is said, and no callback is called."""
+    cache = stayrtr(*VRPS)
+    for _ in range(5):
+        done = run(sys.executable, "-c", SHARED + ENDS, str(cache.port), repr(ENGINES[engine]), wait)
+        said = [line for line in done.stderr.splitlines() if not line.startswith("(")]  # but by librtr
+        assert (done.returncode, done.stdout, said) == (0, "", [])

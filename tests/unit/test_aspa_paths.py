@@ -11,7 +11,7 @@ import pytest
 from _rov import ffi, lib
 from rtrlib import aspas
 from rtrlib.aspa_paths import LocalRole, native_set, verify_path
-from rtrlib.aspas import Index
+from rtrlib.aspas import ASPAIndex
 from tests.lab import ROOT
 from tests.lab.aspa_verification import attestation, outcome
 
@@ -24,8 +24,8 @@ NEAR_AND_FAR = (1, 2, 3, 5, 64496, 2147483647, 2147483648, 2147483649, 420000000
 """More than 2^31 apart, which a signed comparison gets wrong."""
 
 
-def index_of(listed: dict[int, set[int]]) -> Index:
-    return Index(aspas.union_of(aspas.numbers(listed.items())))
+def index_of(listed: dict[int, set[int]]) -> ASPAIndex:
+    return ASPAIndex(aspas.union_of(aspas.numbers(listed.items())))
 
 
 def octets(*segments: tuple[int, list[int]]) -> bytes:
@@ -33,7 +33,7 @@ def octets(*segments: tuple[int, list[int]]) -> bytes:
     return b"".join(struct.pack(f">BB{len(asns)}I", kind, len(asns), *asns) for kind, asns in segments)
 
 
-def by_octets(index: Index, path: bytes, procedure: str) -> str:
+def by_octets(index: ASPAIndex, path: bytes, procedure: str) -> str:
     value = ffi.new("struct octets *", {"at": ffi.from_buffer(path), "n": len(path)})
     found = lib.path_verify_octets(native_set(index), value[0], PROCEDURES.index(procedure))
     return OUTCOMES[found]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrlib import aspas
-from rtrlib.aspas import ASPA, Index
+from rtrlib.aspas import ASPA, ASPAIndex
 
 # Few customers, so that they meet; numbers more than 2^31 apart, which a signed comparison gets wrong.
 NUMBERS = st.sampled_from([1, 2, 3, 64496, 2147483647, 2147483648, 4200000000, 4294967295])
@@ -63,7 +63,7 @@ def test_what_differs_makes_one_set_of_the_other(
 @given(ENTRIES, NUMBERS)
 def test_a_customer_is_found(entries: list[tuple[int, list[int]]], customer: int) -> None:
     listed = united(entries)
-    found = Index(a_set(entries)).find(customer)
+    found = ASPAIndex(a_set(entries)).find(customer)
     assert found == (ASPA(customer, listed[customer]) if customer in listed else None)
 
 
@@ -85,4 +85,4 @@ def test_a_customer_with_too_many_providers_is_left_out_whole() -> None:
 def test_nothing_is_a_set_too() -> None:
     assert aspas.union_of(b"") == aspas.union(b"", b"") == aspas.changes(b"", b"") == b""
     assert aspas.limit(b"") == (b"", [])
-    assert len(Index(b"")) == 0
+    assert len(ASPAIndex(b"")) == 0

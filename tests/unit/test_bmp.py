@@ -18,7 +18,7 @@ from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from rtrd.routers import counts
 from rtrlib import aspas
-from rtrlib.aspas import Index
+from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 from tests.lab import bmp
@@ -365,7 +365,7 @@ def test_paths_are_judged_where_the_neighbor_announces_them() -> None:
     config = NeighborConfig(match=(NeighborMatch("192.0.2.1"),), local_role="provider")
     story.router.set_policy(Policy((), (config,)), 1)
     held = aspas.union_of(aspas.numbers([(64511, [64599])]))
-    story.router.engine.aspas_changed(Index(held), held)
+    story.router.engine.aspas_changed(ASPAIndex(held), held)
     story.says(up(A, OURS, open_message(64501)))
     for flags in (0, OUT):
         story.says(route(peer("192.0.2.1", 64501, flags=flags), update(["10.0.0.0/8"], [(2, [64501, 64511])])))

@@ -89,7 +89,7 @@ async def test_aspas_that_change(one: Story) -> None:
     async def told(*lists: tuple[int, list[int]]) -> dict[str, Any]:
         held = one.daemon.aspas
         before, held.effective = held.effective, aspas.union_of(aspas.numbers(lists))
-        held.index = aspas.Index(held.effective)
+        held.index = aspas.ASPAIndex(held.effective)
         one.daemon._aspas_changed(aspas.changes(before, held.effective))
         [event] = await one.told("aspas")
         return event

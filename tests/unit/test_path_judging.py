@@ -12,7 +12,7 @@ from rtrd.rib.native_terms import changes_of
 from rtrd.rib.path_whatif import PathWhatIf, parse_aspa, with_changes
 from rtrd.rib.terms import Command
 from rtrlib import aspas
-from rtrlib.aspas import Index
+from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp import VRP
 from tests.lab import aspa_verification
 from tests.lab.engine_story import EngineStory, policy_of, take
@@ -76,7 +76,7 @@ class Story(EngineStory):
     def have(self, listed: dict[int, set[int]], cause: int = 0) -> None:
         """Have these ASPAs from now on."""
         before, self.aspas = self.aspas, aspas.union_of(aspas.numbers(listed.items()))
-        self.engine.aspas_changed(Index(self.aspas), aspas.changes(before, self.aspas), cause)
+        self.engine.aspas_changed(ASPAIndex(self.aspas), aspas.changes(before, self.aspas), cause)
 
     def found(self) -> dict[str, tuple[str | None, bool, str]]:
         self.work()
@@ -330,7 +330,7 @@ def test_new_aspas_are_judged_in_slices() -> None:
 def paths_then(one: Story, *edits: str) -> tuple[list[tuple[str, str | None, str | None]], dict[tuple[str, str], int]]:
     """Which paths would be something else, and how many."""
     aspas_then = [parse_aspa(edit) for edit in edits]
-    then = Index(with_changes(one.aspas, aspas_then))
+    then = ASPAIndex(with_changes(one.aspas, aspas_then))
     question, rows, more = PathWhatIf(one.engine.table, then, {each.customer for each in aspas_then}), [], True
     while more:
         found, more = question.rows(2, 100)

@@ -50,7 +50,7 @@ def test_covering_and_covered_and_of_an_as(table: PfxTable) -> None:
     assert table.covered("0.0.0.0/0") == records[:3]
     assert table.records_of(Number(64500)) == [records[0], records[2], records[3]]
     assert table.records_of(7) == []
-    assert table.counts() == (3, 2, 0)
+    assert table.counts() == (3, 2, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from rtrd import cli
 from rtrd.rib.paths import explain_path, parse_path, parse_role
 from rtrlib import aspas
-from rtrlib.aspas import Index
+from rtrlib.aspas import ASPAIndex
 from tests.lab.loop_thread import LoopThread
 from tests.lab.programs import RTRD, rtrd
 from tests.lab.still_daemon import StillDaemon
@@ -151,5 +151,5 @@ REASONS: list[tuple[str, str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("path", "role", "more", "reason"), REASONS)
 def test_the_reason(path: str, role: str, more: dict[str, Any], reason: str) -> None:
-    index = Index(aspas.union_of(aspas.numbers([(64501, [64502]), (64502, [64503]), (64505, [0])])))
+    index = ASPAIndex(aspas.union_of(aspas.numbers([(64501, [64502]), (64502, [64503]), (64505, [0])])))
     assert explain_path(index, parse_path(path), parse_role(role), **more)["reason"] == reason

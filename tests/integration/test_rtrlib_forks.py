@@ -231,6 +231,15 @@ print("done")
     assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
 
 
+BEFORE = """
+import atexit, os, threading
+
+def look():
+    left = [thread.name for thread in threading.enumerate() if thread.name == "rtrlib caches"]
+    os.write(1, f"{len(left)} at work".encode())
+
+atexit.register(look)  # what was registered later is called before it
+"""
 ENDS = """
 import logging
 logging.basicConfig(level=logging.WARNING)
@@ -251,9 +260,9 @@ owner = Owner()
 @pytest.mark.parametrize("wait", ["0", "1"])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_program_may_end_without_stop(stayrtr: Callable[..., StayRTR], engine: str, wait: str) -> None:
-    """In good order: nothing is said, and no callback is called."""
+    """In good order: nothing is said, no callback is called, and nothing is at work any more."""
     cache = stayrtr(*VRPS)
     for _ in range(5):
-        done = run(sys.executable, "-c", SHARED + ENDS, str(cache.port), repr(ENGINES[engine]), wait)
+        done = run(sys.executable, "-c", BEFORE + SHARED + ENDS, str(cache.port), repr(ENGINES[engine]), wait)
         said = [line for line in done.stderr.splitlines() if not line.startswith("(")]  # but by librtr
-        assert (done.returncode, done.stdout, said) == (0, "", [])
+        assert (done.returncode, done.stdout, said) == (0, "0 at work", [])

@@ -245,7 +245,7 @@ def test_the_routers_own_role_is_known_from_its_open(
 ) -> None:
     story = Story()
     held = aspas.union_of(aspas.numbers([(64511, [64599])]))
-    story.router.engine.aspas_changed(Index(held), held)
+    story.router.engine.aspas_changed(ASPAIndex(held), held)
     story.says(up(A, open_message(64500, roles=said), open_message(64501, roles=heard)))
     assert story.router.local_role("192.0.2.1") == role
     story.says(route(A, update(["10.0.0.0/8"], [(2, [64501, 64511])])))

@@ -1,0 +1,55 @@
+"""Memory ends: the kernel kills rtrd, or gives it none for a while. The peer ends with the right routes."""
+
+import resource
+from pathlib import Path
+
+from tests.e2e.conftest import MakeWorld
+from tests.lab.memory_group import memory_group
+from tests.lab.world import World
+
+MANY = 3000
+LITTLE = 256 << 10
+
+
+def settled(world: World) -> World:
+    """Have routes announced, and VRPs served."""
+    world.start()
+    world.new_vrps()
+    world.feeder.announce(world.routes(MANY))
+    world.settle(what="the first routes")
+    return world
+
+
+def test_killed_by_the_kernel_for_its_memory(make_world: MakeWorld) -> None:
+    """As by MemoryMax of the unit: the next one relearns, and corrects what differs."""
+    world = settled(make_world())
+    pid = world.helper()
+    with memory_group() as group:
+        group.bound(LITTLE)
+        group.take(pid)
+        world.feeder.withdraw(sorted(world.feeder.said)[: MANY // 2])
+        world.feeder.announce(world.routes(4 * MANY, shift=MANY))
+        world.new_vrps()
+        world.helper(other_than=pid, seconds=60)
+        assert group.kills == 1
+    world.settle(120, "after the kernel's kill")
+
+
+def test_no_memory_for_a_while(make_world: MakeWorld) -> None:
+    """Withdrawals and routes that come meanwhile are not lost: they are learned again."""
+    world = settled(make_world())
+    pid = world.helper()
+    before = resource.prlimit(pid, resource.RLIMIT_AS)
+    resource.prlimit(pid, resource.RLIMIT_AS, (taken(pid), before[1]))
+    world.feeder.withdraw(sorted(world.feeder.said)[: MANY // 2])
+    for number in range(1, 6):
+        world.feeder.announce(world.routes(MANY, shift=MANY * number))
+    world.router.process.wait_for("memory ended, and some of what ExaBGP said is lost", 60)
+    if world.helper() == pid:
+        resource.prlimit(pid, resource.RLIMIT_AS, before)
+    world.settle(120, "after a while without memory")
+
+
+def taken(pid: int) -> int:
+    """Give the octets of a process's address space."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()

@@ -14,11 +14,12 @@ from rtrd.cli import BAD_USAGE, DONE, FAILED
 from rtrd.commands import common
 from rtrd.mrt import audit
 from rtrd.mrt.files import DumpError
+from rtrd.mrt.judged_paths import JudgedPaths
 from rtrd.mrt.records import DumpRoute
 from rtrd.mrt.table_dump import TableDump
 from rtrd.vrps.notation import parse_edit
 from rtrlib.vrp import pack
-from rtrlib.vrp_entries import VRPFileError
+from rtrlib.vrp_entries import VRPFile, VRPFileError
 from rtrlib.vrp_set import VALIDITIES, VRPSet
 
 ALL = {(validity, validity) for validity in VALIDITIES}
@@ -47,11 +48,10 @@ def misused(args: argparse.Namespace, command: str) -> bool:
     return True
 
 
-def judged(args: argparse.Namespace, command: str, work: Callable[[VRPSet], tuple[Any, Iterable[str]]]) -> int:
+def judged(args: argparse.Namespace, command: str, work: Callable[[VRPFile], tuple[Any, Iterable[str]]]) -> int:
     """Read the VRP file, and show what `work` makes of the dump."""
     try:
-        vrps = common.vrp_set_of(common.read_vrp_file(command, args.vrps, args.allow_bad).packed)
-        value, lines = work(vrps)
+        value, lines = work(common.read_vrp_file(command, args.vrps, args.allow_bad))
     except (DumpError, VRPFileError) as error:
         print(f"rtrd {command}: {error}", file=sys.stderr)
         return FAILED
@@ -62,17 +62,21 @@ def judged(args: argparse.Namespace, command: str, work: Callable[[VRPSet], tupl
     return DONE
 
 
-def audited(args: argparse.Namespace, vrps: VRPSet) -> tuple[Any, Iterable[str]]:
+def audited(args: argparse.Namespace, file: VRPFile) -> tuple[Any, Iterable[str]]:
     """Do what `rtrd audit` does."""
-    dump = TableDump(args.mrt, vrps, vrps, {("invalid", "invalid")})
-    answer = audit.audited(dump, audit.read(dump, partial=args.partial), vrps)
+    vrps = common.vrp_set_of(file.packed)
+    paths = None if not args.local_role else JudgedPaths(file.aspas, args.local_role)
+    dump = TableDump(args.mrt, vrps, vrps, {("invalid", "invalid")}, paths=paths)
+    reading = audit.read(dump, partial=args.partial, most=None if args.json else args.rows)
+    answer = audit.audited(dump, reading, vrps)
     return answer, audit.lines(answer, args.rows)
 
 
 def whatif(
-    args: argparse.Namespace, now: VRPSet, lines: Callable[[dict[str, Any]], Iterator[str]]
+    args: argparse.Namespace, file: VRPFile, lines: Callable[[dict[str, Any]], Iterator[str]]
 ) -> tuple[Any, Iterable[str]]:
     """Do what `rtrd whatif --mrt` does."""
+    now = common.vrp_set_of(file.packed)
     then, without_effect = _then(args, now)
     dump = TableDump(args.mrt, now, then, OTHER)
     answer = audit.changed(dump, audit.read(dump, partial=args.partial, most=args.rows), without_effect)
@@ -91,7 +95,7 @@ def routes(
     try:
         vrps = common.vrp_set_of(common.read_vrp_file("routes", args.vrps, args.allow_bad).packed)
         pairs: Collection[tuple[str, str]] = ALL if args.validity is None else {(args.validity, args.validity)}
-        dump = TableDump(args.mrt, vrps, vrps, pairs, args.prefix.get("prefix"))
+        dump = TableDump(args.mrt, vrps, vrps, pairs, within=args.prefix.get("prefix"))
         rows = audit.rows(dump, vrps, wanted, partial=args.partial)
         for line in json_lines("routes", rows) if args.json else lines(rows):
             print(line)

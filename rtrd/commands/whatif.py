@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         print("rtrd whatif: expected one FILE, or VRPs each with + or -", file=sys.stderr)
         return BAD_USAGE
     if args.mrt is not None:
-        return dumps.judged(args, "whatif", lambda now: dumps.whatif(args, now, lines))
+        return dumps.judged(args, "whatif", lambda file: dumps.whatif(args, file, lines))
     if not files:
         return _ask(args)
     from rtrlib.vrp_entries import VRPFileError

@@ -26,6 +26,10 @@ class Reading(NamedTuple):
     """Those that were asked for, the first ones."""
     invalid: Counter[str]
     """How many of all that were asked for are invalid by the second set, by prefix."""
+    origins: Counter[int | None]
+    """The same by origin AS."""
+    of_paths: list[DumpRoute]
+    """Those that are here for their paths alone or, too, the first ones."""
 
 
 def read(
@@ -36,19 +40,23 @@ def read(
     Raises DumpError when it can't be read to its end; with `partial` what was read counts all the same.
     """
     found: list[DumpRoute] = []
-    invalid = Counter[str]()
+    of_paths: list[DumpRoute] = []
+    invalid, origins = Counter[str](), Counter[int | None]()
     try:
         for route in filter(wanted, dump.routes()):
-            if most is None or len(found) < most:
+            if (route.now, route.then) in dump.wanted and (most is None or len(found) < most):
                 found.append(route)
+            if route.aspa == "invalid" and (most is None or len(of_paths) < most):
+                of_paths.append(route)
             if route.then == "invalid":
                 invalid[route.prefix] += 1
+                origins[route.origin] += 1
     except DumpError as error:
         if not partial or not dump.moved:
             raise
         dump.fault = str(error)
     dump.settle()
-    return Reading(found, invalid)
+    return Reading(found, invalid, origins, of_paths)
 
 
 def audited(dump: TableDump, reading: Reading, vrps: VRPSet) -> dict[str, Any]:
@@ -57,12 +65,14 @@ def audited(dump: TableDump, reading: Reading, vrps: VRPSet) -> dict[str, Any]:
     for (now, _), routes in dump.moved.items():
         counts[now] += routes
     invalid = [_invalid(dump, route, vrps) for route in reading.routes]
-    origins = Counter(route.origin for route in reading.routes)
+    of_paths = [{**_row(route), "validity": route.now} for route in reading.of_paths]
     return {
         "routes": {name: counts[name] for name in VALIDITIES if name != "unverified"},
         "covers": _covers(dump, reading),
-        "origins": [{"origin_as": origin, "routes": routes} for origin, routes in origins.most_common(TOP)],
+        "origins": [{"origin_as": origin, "routes": routes} for origin, routes in reading.origins.most_common(TOP)],
         "invalid": invalid,
+        "paths": dump.paths,
+        "invalid_paths": of_paths,
         **left_out(dump),
     }
 
@@ -135,7 +145,7 @@ def _row(route: DumpRoute) -> dict[str, Any]:
 
 
 def _invalid(dump: TableDump, route: DumpRoute, vrps: VRPSet) -> dict[str, Any]:
-    return {**_row(route), "reason": _reason(route, vrps), "cover": dump.cover(route.prefix)}
+    return {**_row(route), "reason": _reason(route, vrps), "cover": dump.cover(route.prefix), "aspa": route.aspa}
 
 
 def _reason(route: DumpRoute, vrps: VRPSet) -> str | None:
@@ -149,7 +159,7 @@ def lines(answer: dict[str, Any], most: int) -> Iterator[str]:
     """Return the lines for an audit; `most`: invalid routes that are named."""
     routes = answer["routes"]
     yield ", ".join(f"{name} {routes[name]}" for name in routes) + f", of {sum(routes.values())} routes"
-    if answer["invalid"]:
+    if routes["invalid"]:
         covers = answer["covers"]
         yield (
             f"without the invalid ones: {covers['unreachable']} unreachable, {covers['covered-by-valid']} covered by a"
@@ -165,9 +175,27 @@ def lines(answer: dict[str, Any], most: int) -> Iterator[str]:
             f"{row['prefix']:<43} {row['peer']:<39} {path_id:<10} {_as(row['origin_as']):<12} {row['reason']:<7}"
             f" {row['cover']}"
         )
-    if len(answer["invalid"]) > most:
-        yield f"and {len(answer['invalid']) - most} more (--rows, --json)"
+    if routes["invalid"] > most:
+        yield f"and {routes['invalid'] - most} more (--rows, --json)"
+    yield from _path_lines(answer, most)
     yield from notes(answer)
+
+
+def _path_lines(answer: dict[str, Any], most: int) -> Iterator[str]:
+    paths, rows = answer["paths"], answer["invalid_paths"]
+    if paths is None:
+        return
+    judged = sum(paths.values())
+    yield (
+        "paths: " + ", ".join(f"{name} {paths[name]}" for name in paths) + f", of {judged} routes whose peer has a role"
+    )
+    if rows:
+        yield f"{'PREFIX':<43} {'PEER':<39} {'PEER AS':<12} {'ORIGIN':<12} VALIDITY"
+    for row in rows[:most]:
+        asns = f"{_as(row['peer_as']):<12} {_as(row['origin_as']):<12}"
+        yield f"{row['prefix']:<43} {row['peer']:<39} {asns} {row['validity']}"
+    if paths["invalid"] > most:
+        yield f"and {paths['invalid'] - most} more (--rows, --json)"
 
 
 def notes(answer: dict[str, Any]) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
 import _rov
+from rtrd.mrt.judged_paths import JudgedPaths
 from rtrd.mrt.records import DumpRoute, Peer, PeerDown, PeerUpdate
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.table import RouteTable
@@ -24,11 +26,16 @@ _WORK: Final = 10_000
 class MessageRoutes:
     """The routes that peers have announced, and not withdrawn."""
 
-    def __init__(self, now: VRPSet, then: VRPSet) -> None:
+    def __init__(self, now: VRPSet, then: VRPSet, paths: JudgedPaths | None) -> None:
         self.moved: dict[tuple[str, str], int] = {}
         """How many routes have which validities by the two sets; `judged` counts them."""
         self._then = None if then is now else then
+        self.paths: Counter[str] = Counter()
+        """How many of them have a path of which outcome."""
         self._table = RouteTable(now)
+        self._judged = paths
+        if paths is not None:
+            self._table.aspas_changed(paths.aspas, b"")
         self._peers: dict[tuple[Peer, Peer], int] = {}
         self._names: dict[int, Peer] = {}
         self._sessions: dict[tuple[Peer, Peer, bool, bool], _rov.BgpSession] = {}
@@ -46,6 +53,8 @@ class MessageRoutes:
         if neighbor is None:
             neighbor = self._peers[key] = self._table.add_neighbor(_ONLY_WATCHED, b"")
             self._names[neighbor] = message.peer
+            if self._judged is not None and message.peer.asn != message.local.asn:
+                self._table.set_role(neighbor, self._judged.role(message.peer))
         self._table.receive(neighbor, self._session(message), message.body)
 
     def judged(self, within: str | None) -> Iterator[tuple[DumpRoute, bytes]]:
@@ -58,7 +67,11 @@ class MessageRoutes:
             if then != "invalid":
                 asn = VALID_OFFER if then == "valid" else NOT_FOUND_OFFER
                 offer = pack(VRP(route.prefix, int(route.prefix.partition("/")[2]), asn))
-            found = DumpRoute(route.prefix, peer.address, peer.asn, route.path_id, route.origin, route.validity, then)
+            found = DumpRoute(
+                route.prefix, peer.address, peer.asn, route.path_id, route.origin, route.validity, then, route.aspa
+            )
+            if route.aspa is not None:
+                self.paths[route.aspa] += 1
             yield found, offer
 
     def _session(self, message: PeerUpdate) -> _rov.BgpSession:

@@ -55,6 +55,8 @@ class DumpRoute(NamedTuple):
     now: str
     then: str
     """The validities by the two sets."""
+    aspa: str | None = None
+    """The outcome of its path; None: not judged."""
 
 
 class PeerUpdate(NamedTuple):

@@ -6,6 +6,7 @@ Of a file of BGP messages the routes that are there at its end count; they are k
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 from typing import Final, NoReturn
@@ -15,16 +16,26 @@ from _rov import ffi, lib
 from rtrd.base.text import counted
 from rtrd.mrt import records
 from rtrd.mrt.files import DumpError, unpacked
+from rtrd.mrt.judged_paths import JudgedPaths
 from rtrd.mrt.message_routes import MessageRoutes
 from rtrd.mrt.records import DumpRoute, MalformedError, Peer
 from rtrd.rib.native_terms import prefix_text
+from rtrd.rib.terms import PATH_OUTCOMES
 from rtrd.rib.whatif import COVERS
+from rtrlib.aspa_paths import LocalRole, native_set
 from rtrlib.vrp_set import VALIDITIES, VRPSet, parse_prefix
 
 CHUNK: Final = 1 << 20
 """Octets that are read at a time."""
 _ROWS: Final = 1 << 16  # the most entries that a record can have
 _OFFERS: Final = 1 << 14
+_ROLES: Final[dict[LocalRole, int]] = {
+    "provider": lib.DUMP_UPSTREAM,
+    "peer": lib.DUMP_UPSTREAM,
+    "rs": lib.DUMP_UPSTREAM,
+    "rs-client": lib.DUMP_RS_CLIENT,
+    "customer": lib.DUMP_DOWNSTREAM,
+}
 _COMPLAINTS: Final = {
     lib.DUMP_BROKEN: "a RIB record is malformed",
     lib.DUMP_LONG: f"a record is longer than {lib.DUMP_RECORD_MOST} octets",
@@ -35,9 +46,19 @@ class TableDump:
     """One reading of a dump. Any two sets may be given; to judge by one, give it twice."""
 
     def __init__(
-        self, path: Path, now: VRPSet, then: VRPSet, wanted: Collection[tuple[str, str]], within: str | None = None
+        self,
+        path: Path,
+        now: VRPSet,
+        then: VRPSet,
+        wanted: Collection[tuple[str, str]],
+        *,
+        within: str | None = None,
+        paths: JudgedPaths | None = None,
     ) -> None:
-        """`wanted`: routes with these validities by the two sets are given. `within`: no other routes are looked at."""
+        """`wanted`: routes with these validities by the two sets are given. `within`: no other routes are looked at.
+
+        `paths`: how paths are judged; routes with an invalid one are given, too. None: they are not judged.
+        """
         self.path = path
         self.records = 0
         """Records that are no unicast RIB and no BGP message; they were left out."""
@@ -46,7 +67,8 @@ class TableDump:
         self.fault: str | None = None
         """Why it could not be read to its end, if what was read counts all the same."""
         self._sets = (now, then)
-        self._wanted = set(wanted)
+        self.wanted = frozenset(wanted)
+        """Routes with these validities are given."""
         self._offers = VRPSet()
         self._offers.activate([0])
         self._offers.usable = True
@@ -56,6 +78,10 @@ class TableDump:
         if within is not None:
             self._walk.only = parse_prefix(within)[0]
         self._within = within
+        self._paths = paths
+        if paths is not None:
+            self._aspas = native_set(paths.aspas)  # in memory as long as this
+            self._walk.aspas, self._walk.wanted_paths = self._aspas[0], True
         self._rows = ffi.new("struct dump_route[]", _ROWS)
         self._offered = ffi.new("struct vrp[]", _OFFERS)
         self._counts = ffi.new("size_t[]", 2)
@@ -95,6 +121,16 @@ class TableDump:
             for key, routes in self._messages.moved.items():
                 found[key] = found.get(key, 0) + routes
         return {key: routes for key, routes in found.items() if routes}
+
+    @property
+    def paths(self) -> dict[str, int] | None:
+        """How many routes have a path of which outcome; None: paths are not judged."""
+        if self._paths is None:
+            return None
+        judged = Counter({outcome: int(self._walk.paths[i]) for i, outcome in enumerate(PATH_OUTCOMES) if outcome})
+        if self._messages is not None:
+            judged.update(self._messages.paths)
+        return dict(judged)
 
     @property
     def malformed(self) -> int:
@@ -162,18 +198,22 @@ class TableDump:
         self._peers = peers
         self._peer_as = ffi.new("uint32_t[]", [peer.asn for peer in peers])
         self._walk.peer_as, self._walk.peers_n = self._peer_as, len(peers)
+        if self._paths is not None:
+            found = [self._paths.role(peer) for peer in peers]
+            self._roles = ffi.new("uint8_t[]", [0 if role is None else _ROLES[role] for role in found])
+            self._walk.roles = self._roles
 
     def _take_message(self, kind: int, subtype: int, body: bytes) -> None:
         if (message := records.bgp4mp(kind, subtype, body)) is not None:
             if self._messages is None:
-                self._messages = MessageRoutes(*self._sets)
+                self._messages = MessageRoutes(*self._sets, self._paths)
             self._messages.take(message)
 
     def _of_messages(self, messages: MessageRoutes) -> Iterator[DumpRoute]:
         for route, offer in messages.judged(self._within):
             if offer:
                 self._offers.stage(0, offer)
-            if (route.now, route.then) in self._wanted:
+            if (route.now, route.then) in self.wanted or route.aspa == "invalid":
                 yield route
 
     def _route(self, row: _rov.DumpRoute) -> DumpRoute:
@@ -186,6 +226,7 @@ class TableDump:
             origin=None if row.origin < 0 else row.origin,
             now=VALIDITIES[row.now],
             then=VALIDITIES[row.then],
+            aspa=PATH_OUTCOMES[row.path],
         )
 
     def _refuse(self, what: str) -> NoReturn:

@@ -160,6 +160,21 @@ def test_audit_of_a_dump_needs_no_daemon(dump: str, vrps: Path) -> None:
     ]
 
 
+def test_of_a_dump_few_rows_are_named_and_all_are_counted(dump: str, vrps: Path) -> None:
+    done = rtrd("audit", "--mrt", dump, "--vrps", vrps, "--rows", "0", "--local-role", "provider")
+    first, _, origins, heads, more, paths, *_ = done.stdout.splitlines()
+    assert (first, origins) == ("valid 1, not-found 0, invalid 1, of 2 routes", "most invalid routes: AS64501 1")
+    assert (heads.split()[0], more) == ("PREFIX", "and 1 more (--rows, --json)")
+    assert paths.startswith("paths: valid ")
+
+
+@pytest.mark.parametrize("role", ["boss", "x=peer", "AS0=peer", "=peer", "192.0.2.1="])
+def test_a_role_that_is_none_is_bad_usage(dump: str, vrps: Path, role: str) -> None:
+    done = rtrd("audit", "--mrt", dump, "--vrps", vrps, "--local-role", role)
+    assert done.returncode == 2
+    assert "argument --local-role: " in done.stderr
+
+
 def test_a_cut_dump_counts_only_if_asked(dump: str, vrps: Path) -> None:
     Path(dump).write_bytes(DUMP[:-1])
     done = rtrd("audit", "--mrt", dump, "--vrps", vrps)

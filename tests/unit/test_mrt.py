@@ -17,12 +17,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rtrd.config import NeighborConfig
+from rtrd.config.types import NeighborMatch
 from rtrd.mrt.files import DumpError
+from rtrd.mrt.judged_paths import JudgedPaths
 from rtrd.mrt.records import DumpRoute
 from rtrd.mrt.table_dump import TableDump
+from rtrlib import aspas
+from rtrlib.aspa_paths import LocalRole
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VALIDITIES, VRPSet
 from tests.lab import mrt
+from tests.lab.aspa_verification import outcome
 from tests.lab.mrt import Entry
 
 PEERS = [("192.0.2.1", 64501), ("2001:db8::2", 4_200_000_002), ("192.0.2.3", 64503)]
@@ -45,10 +51,16 @@ def a_set(vrps: Sequence[VRP]) -> VRPSet:
     return made
 
 
-def read(path: Path, octets: bytes, then: Sequence[VRP] | None = None, within: str | None = None) -> TableDump:
+def read(
+    path: Path,
+    octets: bytes,
+    then: Sequence[VRP] | None = None,
+    within: str | None = None,
+    paths: JudgedPaths | None = None,
+) -> TableDump:
     path.write_bytes(octets)
     now = a_set(VRPS)
-    return TableDump(path, now, now if then is None else a_set(then), ALL, within)
+    return TableDump(path, now, now if then is None else a_set(then), ALL, within=within, paths=paths)
 
 
 def origin_of(path: Sequence[mrt.Segment], peer_as: int) -> int | None:
@@ -102,6 +114,59 @@ def test_each_entry_is_judged_by_both_sets(
     dump = read(tmp_path / "rib", octets, then)
     assert list(dump.routes()) == expected
     assert dump.moved == Counter((route.now, route.then) for route in expected)
+
+
+NAMED = {64511: {64503}, 64503: {64501, 1}, 64501: {0}, 4_200_000_002: {64501}}
+ROLES: list[LocalRole] = ["customer", "provider", "rs-client"]
+
+
+def judged_paths(roles: Sequence[LocalRole]) -> JudgedPaths:
+    held = aspas.union_of(aspas.numbers([(customer, sorted(providers)) for customer, providers in NAMED.items()]))
+    matches = [NeighborMatch(address) for address, _ in PEERS]
+    return JudgedPaths(
+        held, [NeighborConfig(match=(m,), local_role=role) for m, role in zip(matches, roles, strict=False)]
+    )
+
+
+def path_outcome(path: Sequence[mrt.Segment], peer_as: int, role: LocalRole) -> str:
+    """draft-ietf-sidrops-aspa-verification-28 section 6, and the neighbor's AS (section 6.1)."""
+    if any(kind != 2 for kind, _ in path):
+        return "invalid"
+    asns = [asn for _, part in path for asn in part]
+    if role != "rs-client" and asns[:1] != [peer_as]:
+        return "invalid"
+    return outcome(NAMED, asns, "downstream" if role == "customer" else "upstream")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(RIBS, st.lists(st.sampled_from(ROLES), min_size=1, max_size=3))
+def test_paths_are_judged_where_the_peer_has_a_role(
+    tmp_path: Path, ribs: list[tuple[str, list[tuple[int, list[mrt.Segment]]], bool]], roles: list[LocalRole]
+) -> None:
+    octets, expected = mrt.peers(PEERS), []
+    for prefix, routes, _ in ribs:
+        # Most paths of real dumps begin with the peer's AS.
+        entries = [
+            Entry(peer, [(2, [PEERS[peer][1]]), *path] if number % 2 else path)
+            for number, (peer, path) in enumerate(routes)
+        ]
+        octets += mrt.rib(prefix, entries)
+        expected += [
+            path_outcome(entry.path, PEERS[entry.peer][1], roles[entry.peer]) if entry.peer < len(roles) else None
+            for entry in entries
+        ]
+    dump = read(tmp_path / "rib", octets, paths=judged_paths(roles))
+    assert [route.aspa for route in dump.routes()] == expected
+    assert dump.paths == {each: expected.count(each) for each in ("valid", "invalid", "unknown")}
+
+
+def test_paths_of_messages_are_judged_but_not_those_of_the_same_as(tmp_path: Path) -> None:
+    peer, local = PEERS[0], ("192.0.2.254", 64500)
+    octets = mrt.update(peer, ["198.51.100.0/24"], path=[(2, [64501, 64503])], local=local)
+    octets += mrt.update(PEERS[2], ["203.0.113.0/24"], path=[(2, [64503])], local=("192.0.2.254", 64503))
+    dump = read(tmp_path / "updates", octets, paths=judged_paths(["provider", "provider", "provider"]))
+    assert {route.prefix: route.aspa for route in dump.routes()} == {"198.51.100.0/24": "valid", "203.0.113.0/24": None}
+    assert dump.paths == {"valid": 1, "invalid": 0, "unknown": 0}
 
 
 def sample() -> bytes:

@@ -103,6 +103,22 @@ static void judge(const struct dump_walk *walk, const struct prefix *prefix, int
                     : vrpset_validate(walk->then, prefix->family, prefix->addr, prefix->len, origin);
 }
 
+/* The first AS of a path, -1 if it does not begin with an AS_SEQUENCE. */
+static int64_t first_as(struct octets path)
+{
+    return path.n >= 6 && path.at[0] == AS_SEQUENCE && path.at[1] > 0 ? (int64_t)get32(path.at + 2) : -1;
+}
+
+static enum path_outcome judge_path(const struct dump_walk *walk, uint32_t peer, struct octets path)
+{
+    unsigned role = walk->roles == NULL ? 0 : walk->roles[peer];
+    if (role == 0)
+        return PATH_UNJUDGED;
+    if (role != DUMP_RS_CLIENT && first_as(path) != walk->peer_as[peer])
+        return PATH_INVALID;
+    return path_verify_octets(&walk->aspas, path, role == DUMP_DOWNSTREAM ? PATH_DOWNSTREAM : PATH_UPSTREAM);
+}
+
 static bool is_wanted_prefix(const struct prefix *only, const struct prefix *prefix)
 {
     return only->family == 0 || (only->family == prefix->family && only->len <= prefix->len &&
@@ -126,15 +142,18 @@ static uint8_t read_entries(struct dump_walk *walk, const struct rib_head *head,
         if (origin != judged.origin)
             judge(walk, &head->prefix, origin, &judged);
         unsigned which = 4u * judged.now + judged.then;
+        enum path_outcome outcome = judge_path(walk, entry.peer, path);
         walk->routes[which]++;
+        walk->paths[outcome]++;
         best = judged.then < best ? judged.then : best;
-        if (walk->wanted >> which & 1)
+        if ((walk->wanted >> which & 1) || (walk->wanted_paths && outcome == PATH_INVALID))
             rows[(*rows_n)++] = (struct dump_route){
                 .nlri = {head->prefix, entry.path_id, head->path_ids},
                 .origin = origin,
                 .peer = entry.peer,
                 .now = judged.now,
                 .then = judged.then,
+                .path = (uint8_t)outcome,
             };
     }
     return best;

@@ -8,6 +8,7 @@
 #ifndef RTRD_TABLE_DUMP_H
 #define RTRD_TABLE_DUMP_H
 
+#include "aspas/path.h"
 #include "base/prefix.h"
 #include "vrps/vrpset.h"
 
@@ -29,15 +30,27 @@ struct dump_route { /* an entry of a RIB record */
     int64_t origin; /* AS; below 0: NONE (RFC 6811 section 2) */
     uint32_t peer;  /* its number in the peer index table */
     uint8_t now, then;
+    uint8_t path; /* enum path_outcome */
+};
+
+/* How paths of a peer are judged, by what whoever wrote the dump is to it; 0: not at all. */
+enum dump_role {
+    DUMP_UPSTREAM = 1,
+    DUMP_DOWNSTREAM = 2, /* its customer */
+    DUMP_RS_CLIENT = 3,  /* upstream, and the first AS may be another one */
 };
 
 struct dump_walk {
     const struct vrpset *now, *then; /* the two sets that judge; they may be the same */
     const uint32_t *peer_as;         /* of the peer index table */
+    const uint8_t *roles;            /* of the same peers (enum dump_role); NULL: no path is judged */
+    struct aspa_set aspas;           /* that judge them */
     size_t peers_n;
     struct prefix only;  /* entries within it alone are judged; family 0: all */
     uint16_t wanted;     /* bit 4 * now + then: such entries come out */
     uint64_t routes[16]; /* entries, by 4 * now + then */
+    uint64_t paths[4];   /* entries, by enum path_outcome */
+    bool wanted_paths;   /* entries whose paths are invalid come out, too */
     uint64_t malformed;  /* entries left out: their path attributes or their AS_PATH can't be read */
 };
 

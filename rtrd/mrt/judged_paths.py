@@ -8,7 +8,7 @@ from rtrd.config import NeighborConfig
 from rtrd.mrt.records import Peer
 from rtrd.policy import Policy
 from rtrlib.aspa_paths import LocalRole
-from rtrlib.aspas import Index
+from rtrlib.aspas import ASPAIndex
 
 
 class JudgedPaths:
@@ -16,7 +16,7 @@ class JudgedPaths:
 
     def __init__(self, held: bytes, roles: Iterable[NeighborConfig]) -> None:
         """`held`: a packed set (rtrlib.aspas). `roles`: the first one that names a peer counts."""
-        self.aspas = Index(held)
+        self.aspas = ASPAIndex(held)
         self._policy = Policy((), roles)
 
     def role(self, peer: Peer) -> LocalRole | None:

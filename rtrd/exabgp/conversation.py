@@ -83,6 +83,7 @@ class Conversation:
         self._unlisted: set[str] = set()  # neighbors of which ExaBGP keeps no list of what they send
         self._asked = NEIGHBORS  # of the two lists of neighbors
         self._whole: bool | None = None  # the list; None: it is not over
+        self._listing = False  # a summary has begun, and its `done` is to come
         self._behind = False  # the summary behind it is being read
         self._configuration_asked = -math.inf
 
@@ -214,6 +215,7 @@ class Conversation:
         greeted = self.gate.window.greeted
         for settled in self.gate.window.heard_fence(self._clock()):
             self.settled(settled)
+        self._listing = True
         if not greeted:
             return
         self._summary.header(header)
@@ -227,6 +229,10 @@ class Conversation:
 
     def settled(self, command: Written, answer: str | None = None) -> None:
         """ExaBGP has executed a command, and has answered it to the end; None: without saying so."""
+        if command.text == FENCE and answer is not None:
+            if not self._listing:
+                self.gate.barrier.answered_without_list(self._clock())
+            self._listing = False
         if command.text in (NEIGHBORS, CONFIGURATION):
             silent = self.gate.window.acks is not Acks.ON
             certain = command.text == CONFIGURATION or not (self.gate.window.version or "").startswith("4.")

@@ -23,6 +23,11 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
         yield Problem(
             f"{what}; write exabgp.api.version=4 into its environment", None, "critical", f"api version {name}"
         )
+    if router.gate.window.nameless:
+        what = (
+            f"ExaBGP {name} answers `version` without telling one: it is spoken to in what 4.2 and 5.0 have in common"
+        )
+        yield Problem(what, None, "warning", f"no version {name}")
     if router.api.text_since is not None:
         what = f"ExaBGP {name} writes its events as text, which rtrd does not read, so no route is known"
         yield Problem(f"{what}: write `encoder json;` in the process section", router.api.text_since, "critical")

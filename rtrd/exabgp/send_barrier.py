@@ -9,6 +9,7 @@ Pure.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 ALIKE = 3
@@ -19,6 +20,8 @@ QUIET = 0.5
 """Seconds without a command after which ExaBGP is asked anyway, so that nothing has to wait for it later."""
 SILENCE = 3.0
 """Seconds without an answer after which all counts as sent: this ExaBGP answers nothing."""
+UNLISTED = 1.0
+"""The same after an answer that has no list: this ExaBGP answers, and tells nothing."""
 LONGEST = 60.0
 """Seconds that it may take to send all; then a receiver is stuck, and the others shall not wait for it."""
 
@@ -39,6 +42,7 @@ class SendBarrier:
         self._counts: dict[str, int] | None = None  # the answer that is being read
         self._last: Mapping[str, int] | None = None
         self._alike = 0
+        self._unlisted = math.inf  # when it has answered without a list
 
     def wrote(self, now: float) -> None:
         """Take note of a command that changes what ExaBGP sends."""
@@ -53,7 +57,9 @@ class SendBarrier:
             self.draining = self.pending = True
             self._written = now
             self._began = self._heard = now
+            unlisted = self._unlisted  # of all that was written
             self._forget()
+            self._unlisted = unlisted
 
     def look(self, now: float, *, parked: bool, full: bool, idle: bool) -> None:
         """Drain if it must be: no more can be written, or something waits (`parked`) and has nothing to wait for."""
@@ -78,8 +84,10 @@ class SendBarrier:
     def deadline(self, *, unanswered: bool) -> float | None:
         """Give when something changes here though nothing is read. `unanswered`: an answer of ExaBGP is to come."""
         if self.draining:
-            return min(self._heard + SILENCE, self._began + LONGEST)
+            return min(self._heard + SILENCE, self._began + LONGEST, self._unlisted + UNLISTED)
         times = [] if self._waiting is None else [self._waiting + WAIT]
+        if self._unlisted < math.inf:
+            times.append(self._unlisted + UNLISTED)
         if not unanswered and self._written is not None:
             times.append(self._written + QUIET if self._asked is None else self._asked + SILENCE)
         return min(times, default=None)
@@ -96,6 +104,12 @@ class SendBarrier:
         self._counts = {}
         return self._alike >= ALIKE and self._fall()
 
+    def answered_without_list(self, now: float) -> None:
+        """Take an answer that is over and had no first line: what is sent can't be known."""
+        if self._asked is not None:
+            self._heard = now
+            self._unlisted = min(self._unlisted, now)
+
     def sent(self, address: str, count: int) -> None:
         """Take a row of the answer: UPDATEs sent to a neighbor whose session is up."""
         if self._counts is not None:
@@ -107,6 +121,7 @@ class SendBarrier:
             over = now >= self._heard + SILENCE or now >= self._began + LONGEST
         else:
             over = not unanswered and self._asked is not None and now >= self._asked + SILENCE
+        over = over or now >= self._unlisted + UNLISTED
         return over and self._fall()
 
     def _fall(self) -> bool:
@@ -119,3 +134,4 @@ class SendBarrier:
     def _forget(self) -> None:
         self._counts = self._last = None
         self._alike = 0
+        self._unlisted = math.inf

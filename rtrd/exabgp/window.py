@@ -40,6 +40,11 @@ FOREIGN_AFTER = 3.0
 """Seconds after which an ExaBGP that says errors and no version is one whose API is another."""
 
 
+NAMELESS_AFTER = 1.0
+"""Seconds of silence after which an ExaBGP that says `done` to each `version`, and no version, counts as one that has
+none to tell: whatever it was asked before us it has answered by then."""
+
+
 class Acks(Enum):
     """Whether ExaBGP answers commands."""
 
@@ -81,6 +86,7 @@ class Window:
         self._versions = 0
         self._done_between = False
         self._hello_errors = 0
+        self._hello_dones = 0
         self._asked: float | None = None  # when the last word of the greeting was written, or answered
         self._password = list(password or secrets.SystemRandom().sample((0, 1) * (PASSWORD_BITS // 2), PASSWORD_BITS))
         self._said = False  # the password
@@ -90,6 +96,8 @@ class Window:
         self.acks = Acks.UNKNOWN
         self.greeted = False
         """It is known how this ExaBGP answers, and from here on its answers are to this process."""
+        self.nameless = False
+        """It answers `version` with `done` alone: which one it is stays unknown."""
         self.foreign = False
         """It answers `error` to `version`: this API is not that of ExaBGP 4.2 and 5.0."""
         self.full = True
@@ -124,12 +132,21 @@ class Window:
                 self.acks = Acks.ON if self._answers else Acks.OFF
                 self._greeted()
             return None
+        if self._silent_on_version and now >= self._asked + NAMELESS_AFTER:
+            self.nameless = True
+            self.acks = Acks.ON
+            return self.says(now)
         if not self.foreign and self._hello_errors >= 2 and now >= self._asked + FOREIGN_AFTER:
             self.foreign = True
         if now >= self._asked + AGAIN:
             self._asked = now
             return "version\n"
         return None
+
+    @property
+    def _silent_on_version(self) -> bool:
+        """Whether each `version` was answered, without one."""
+        return not self._versions and not self._hello_errors and self._hello_dones >= 2
 
     def _answered(self) -> bool:
         """Tell whether as much was heard as the password asks for, be it in another order, or without a `done`."""
@@ -167,16 +184,20 @@ class Window:
     def heard_version(self, text: str, now: float) -> None:
         """Take the answer to `version`: the line that is no `done`."""
         self.version = text
+        self.nameless = False
         self._versions += 1
-        if self._versions == 2:
+        if self._versions == 2 and not self.greeted:
             self.acks = Acks.ON if self._done_between else Acks.OFF
             self._asked = now
 
     def heard_answer(self, now: float, *, error: bool) -> Written | None:
         """Take a `done` or `error`; give the command that it answers, None for one of the greeting or of the dead."""
-        if self._versions < 2:
-            self._done_between |= self._versions == 1
+        self._done_between |= self._versions == 1 and not self.greeted
+        if self.acks is Acks.UNKNOWN:
             self._hello_errors += error
+            self._hello_dones += not error
+            if self._silent_on_version:
+                self._asked = now
             return None
         if not self.greeted:
             self._asked = now
@@ -228,6 +249,8 @@ class Window:
             if not self._said:
                 return self._asked
             return self._asked + PASSWORD_PATIENCE if self._answered() else None
+        if self._silent_on_version:
+            return self._asked + NAMELESS_AFTER
         waits_for_errors = self._hello_errors >= 2 and not self.foreign
         return self._asked + (FOREIGN_AFTER if waits_for_errors else AGAIN)
 

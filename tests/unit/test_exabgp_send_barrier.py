@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtrd.exabgp.send_barrier import ALIKE, LONGEST, QUIET, SILENCE, WAIT, SendBarrier
+from rtrd.exabgp.send_barrier import ALIKE, LONGEST, QUIET, SILENCE, UNLISTED, WAIT, SendBarrier
 
 
 class Story:
@@ -101,3 +101,39 @@ def test_a_receiver_that_is_never_done_does_not_stop_the_others_for_ever(story: 
         story.now += 1
         assert not story.answer()
     assert story.barrier.overdue(story.now, unanswered=True)
+
+
+@pytest.mark.parametrize("parked", [True, False])
+def test_an_answer_without_a_list_is_not_waited_for_again(story: Story, *, parked: bool) -> None:
+    story.barrier.wrote(story.now)
+    story.now += QUIET
+    story.look(parked=parked, idle=True)
+    assert story.barrier.asks(story.now)
+    story.barrier.asked(story.now)
+    for _ in range(2):
+        story.barrier.answered_without_list(story.now)
+        assert not story.barrier.asks(story.now)
+        assert not story.barrier.overdue(story.now, unanswered=False)
+    assert story.barrier.deadline(unanswered=False) == story.now + UNLISTED
+    story.now += UNLISTED
+    assert story.barrier.overdue(story.now, unanswered=False)
+    assert not story.barrier.pending
+
+
+def test_nor_when_something_comes_to_wait_later(story: Story) -> None:
+    story.barrier.wrote(story.now)
+    story.barrier.asked(story.now)
+    story.barrier.answered_without_list(story.now)
+    story.now += UNLISTED / 2
+    assert story.look(idle=True)
+    story.now += UNLISTED / 2
+    assert story.barrier.overdue(story.now, unanswered=False)
+
+
+def test_what_was_answered_before_a_command_says_nothing_of_it(story: Story) -> None:
+    story.barrier.wrote(story.now)
+    story.barrier.asked(story.now)
+    story.barrier.answered_without_list(story.now)
+    story.barrier.wrote(story.now)
+    story.now += UNLISTED
+    assert not story.barrier.overdue(story.now, unanswered=False)

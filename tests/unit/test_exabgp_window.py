@@ -13,6 +13,7 @@ from rtrd.exabgp.window import (
     FENCE,
     FOREIGN_AFTER,
     HELLO,
+    NAMELESS_AFTER,
     PASSWORD,
     PASSWORD_BITS,
     PASSWORD_PATIENCE,
@@ -378,6 +379,72 @@ def test_one_that_refuses_to_say_its_version_speaks_another_api() -> None:
     link.says_password()
     assert link.window.greeted
     assert not link.window.foreign
+
+
+def nameless(bits: int = 0) -> Link:
+    """rtrd starts at one that says `done` to each line; `bits`: how much more it says to the password."""
+    link = Link()
+    link.window.start(link.now)
+    for _ in range(2):
+        link._done()
+    assert link.window.says(link.now) is None
+    assert link.window.greeting_due() == link.now + NAMELESS_AFTER
+    link.now += NAMELESS_AFTER
+    if bits:
+        link.says_password()
+    else:
+        for _ in (link.window.says(link.now) or "").splitlines():
+            link._done()
+    return link
+
+
+def test_one_that_does_not_tell_its_version_is_written_to_all_the_same() -> None:
+    link = nameless()
+    assert (link.window.nameless, link.window.version, link.window.greeted) == (True, None, False)
+    link.now += PASSWORD_PATIENCE
+    assert link.window.says(link.now) is None
+    assert (link.window.greeted, link.window.acks) == (True, Acks.ON)
+    first = link.write()
+    link.execute()
+    assert link.answered == [(first, False)]
+
+
+def test_so_is_one_that_answers_the_password() -> None:
+    link = nameless(PASSWORD_BITS)
+    assert (link.window.nameless, link.window.greeted, link.window.acks) == (True, True, Acks.ON)
+
+
+def test_one_that_was_only_late_is_known_by_its_version() -> None:
+    """It was busy with what a dead process had written, for longer than we waited."""
+    link = Link()
+    link.window.start(link.now)
+    for _ in range(5):
+        link._done()
+    link.now += NAMELESS_AFTER
+    questions = (link.window.says(link.now) or "").splitlines(keepends=True)
+    for _ in range(5):
+        link._done()
+    link.answers_version(2)
+    assert (link.window.nameless, link.window.version, link.window.acks) == (False, "5.0.15", Acks.ON)
+    for question in questions:
+        assert not link.window.greeted
+        if question == PASSWORD[1]:
+            link.window.heard_fence(link.now)
+        link._done()
+    assert link.window.greeted
+
+
+def test_a_single_done_or_one_after_an_error_is_no_answer_to_both() -> None:
+    one, refusing = Link(), Link()
+    for link in (one, refusing):
+        link.window.start(link.now)
+        link._done()
+    refusing._done(error=True)
+    refusing._done()
+    for link in (one, refusing):
+        link.now += AGAIN - 1
+        assert link.window.says(link.now) is None
+        assert not link.window.nameless
 
 
 # -- stopped, and back

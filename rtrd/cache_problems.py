@@ -27,6 +27,13 @@ def problems(groups: Sequence[ManagerGroup], now: float, previous: float | None 
         why = f": {cache.error}" if cache.error else ""
         yield Problem(f"cache {cache} {never} in sync{why}", cache.since, "warning", f"cache {cache.index}", bool(why))
     for cache in started:
+        if cache.lower_version_until is not None:
+            what = (
+                f"cache {cache} speaks version 2 of RTR as an old draft has it: version 1 is spoken with it until"
+                f" {timestamp(cache.lower_version_until)}, so it gives"
+                " no ASPAs; replace it, or write `max-version: 1` for it"
+            )
+            yield Problem(what, None, "warning", f"version {cache.index}")
         if cache.aspas_expire is not None:
             what = (
                 f"cache {cache} no longer speaks version 2 of RTR: its ASPAs are kept until they expire,"

@@ -19,8 +19,10 @@ from rtrd.cache_problems import problems
 from rtrd.config import Caches as Settings
 from rtrd.config import Group
 from rtrd.config.cache_servers import Common, cache_group
+from rtrd.kept_versions import KeptVersions
 from rtrd.vrps.effective import EffectiveVRPs
 from rtrlib import Fault, ManagerGroup, ManagerGroupStatus, RTRManager, RTRSocket, RTRSocketState
+from rtrlib.aspa_answer import LEFT_OUT
 
 MIB: Final = 1 << 20
 PAUSE: Final = 0.005
@@ -38,8 +40,11 @@ logger = log.get("caches")
 class Caches:
     """Every cache of the configuration, each with a connection of its own, from `open` to `close`."""
 
-    def __init__(self, settings: Settings, effective: EffectiveVRPs, clock: Clock) -> None:
-        """Connect to none yet; what the caches say goes to `effective`."""
+    def __init__(
+        self, settings: Settings, effective: EffectiveVRPs, clock: Clock, kept: KeptVersions | None = None
+    ) -> None:
+        """Connect to none yet; what the caches say goes to `effective`. `kept`: what earlier runs knew of them."""
+        self.kept = kept or KeptVersions()
         self._common = Common(settings.keepalive, settings.max_version)
         self.manager = RTRManager(
             groups=[cache_group(group, self._common) for group in settings.groups],
@@ -73,6 +78,7 @@ class Caches:
         made = [cache_group(group, common) for group in groups]
         self.manager.regroup(made, refresh, expire, retry, intervals=intervals)
         self._common = common
+        self.kept.restore(self.manager)
         self.look()
 
     def reconnect(self, names: Sequence[str] = ()) -> list[RTRSocket]:
@@ -137,6 +143,7 @@ class Caches:
         seconds: float | None = AFTER_FAULT
         try:
             seconds = PAUSE if self._effective.task_queue.tasks else self.manager.dispatch()
+            self.kept.look(self.manager)
         finally:
             if seconds is not None:
                 self._timer = self._loop.call_later(seconds, self.look)
@@ -169,6 +176,7 @@ class Caches:
             *(f"caches.{key}" for key in ("groups", "refresh", "expire", "retry", "intervals", "max_version")),
         )
         registry.problems_of(self.problems)
+        self.kept.register(registry)
         registry.status_of(active_group=lambda: self.active_group, groups=self.status)
         registry.metric(
             "rtrd_group_active", "1 for the group whose VRPs are in force.",
@@ -196,6 +204,11 @@ class Caches:
         registry.metric(
             "rtrd_cache_aspas", "Customer ASes of which the cache has an ASPA, whether its group is active or not.",
             lambda: self._each(lambda cache: cache.aspas), _CACHE,
+        )  # fmt: skip
+        registry.metric(
+            "rtrd_cache_aspas_left_out_total", "How often something of the cache's ASPAs was not used.",
+            lambda: self._kinds(LEFT_OUT, lambda cache, reason: (reason, cache.aspas_left_out[reason])),
+            (*_CACHE, "reason"),
         )  # fmt: skip
         registry.metric(
             "rtrd_cache_vrps", "VRPs of the cache, whether its group is active or not.",
@@ -264,6 +277,8 @@ class Caches:
             "vrps": self._effective.vrp_set.count_source(cache.index),
             "aspas": cache.aspas,
             "aspas_expire": _iso(cache.aspas_expire),
+            "aspas_left_out": dict(cache.aspas_left_out),
+            "lower_version_until": _iso(cache.lower_version_until),
             "coming": self._effective.coming(cache),
             "restarts": cache.restarts,
             "pid": cache.pid,

@@ -34,8 +34,10 @@ from rtrd.exabgp.session import ExaBGP
 from rtrd.health import Health
 from rtrd.history import History
 from rtrd.kept_sessions import KeptSessions
+from rtrd.kept_versions import KeptVersions
 from rtrd.known_routers import KnownRouters
 from rtrd.policy import Policy
+from rtrd.rib.path_whatif import PathImpact
 from rtrd.rib.whatif import Impact
 from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
@@ -94,9 +96,11 @@ class Daemon:
         self.guarding = self.effective.guard = Guarding(
             _limits(settings.guard), self.vrp_set, self.effective.task_queue,
             lambda pending: Impact(self.vrp_set, self.routers.tables(), pending), self.effective.taken,
+            path_impact=lambda change: PathImpact(self.routers.tables(), self.aspas.due, change),
             aspa_set=self.aspas, clock=self.clock,
         )  # fmt: skip
-        self.caches = Caches(settings.caches, self.effective, self.clock)
+        versions = KeptVersions(settings.state, self.clock)
+        self.caches = Caches(settings.caches, self.effective, self.clock, versions)
         self.relay = self._make_relay()
         self.slurm = SlurmFiles(
             settings.slurm, self.vrp_set, self.effective.task_queue, self.effective.slurm_changed, self.keys,
@@ -193,6 +197,7 @@ class Daemon:
         if self.state_folder is not None:
             await self.state_folder.start()
         await self.publisher.start(self.settings.events)
+        await self.caches.kept.load(self.caches.manager)
         self.caches.open()
         self._hold_for(self.settings.start_hold)
 
@@ -224,6 +229,7 @@ class Daemon:
             self.state_folder.close()
         await self.routers.known.close()
         await self.routers.kept.close()
+        await self.caches.kept.close()
         self._drop_hold()
         self._following.close()
         self.exempts.close()
@@ -292,7 +298,7 @@ class Daemon:
         if not self.effective.expired_at_all:
             return None
         kept = self.vrp_set.count(4) + self.vrp_set.count(6)
-        return f"all VRPs are past the expire interval: {'they are kept' if kept else 'routes are not-found'}"
+        return f"{self.effective.why_expired}: {'they are kept' if kept else 'routes are not-found'}"
 
     def _problems(self) -> Iterator[Problem]:
         why = self.why_unhealthy()
@@ -380,4 +386,6 @@ class Daemon:
 
 
 def _limits(guard: Guard | None) -> GuardLimits | None:
-    return None if guard is None else GuardLimits(guard.max_newly_invalid, guard.max_shrink, guard.hold)
+    if guard is None:
+        return None
+    return GuardLimits(guard.max_newly_invalid, guard.max_shrink, guard.hold, guard.max_path_invalid)

@@ -6,13 +6,31 @@ a long answer costs much in one turn.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from _rov import ffi, lib
 from rtrlib import aspas
 
-__all__ = ["MOST_WORDS", "ASPAAnswer", "TooManyASPAsError", "UnknownASPAError", "is_of_draft_10", "wrong_list"]
+__all__ = [
+    "LEFT_OUT",
+    "MOST_WORDS",
+    "ASPAAnswer",
+    "LeftOut",
+    "TooManyASPAsError",
+    "UnknownASPAError",
+    "WrongList",
+    "is_of_draft_10",
+    "wrong_list",
+]
+
+LeftOut: TypeAlias = Literal[
+    "as-0-customer", "own-customer", "as-0-beside-others", "no-provider", "not-ascending", "repeated", "withdrawn-list"
+]
+"""Why something of an ASPA PDU is not used: the whole of it (its customer is AS 0), the customer in its own list, or,
+for the others, the whole answer that it was in."""
+LEFT_OUT: Final[tuple[LeftOut, ...]] = get_args(LeftOut)
 
 MOST_WORDS: Final = 1 << 20
 """Numbers (customers, lengths, providers) that one answer may have, and the set of a cache: 4 MB, room for each AS
@@ -46,12 +64,13 @@ class ASPAAnswer:
         self._waiting = bytearray()
         self._out: Any = None
         self._written = ffi.new("size_t *")
+        self._left_out = ffi.new("struct aspas_left_out *")
 
     def take(self, octets: Any, size: int, version: int) -> int:
         """Take a run of PDUs; gives the octets that they took. UnknownASPAError, TooManyASPAsError."""
         if self._out is None:
             self._out = ffi.new("uint32_t[]", ROOM)
-        used = int(lib.rtr_aspas(octets, size, version, self._out, ROOM, self._written))
+        used = int(lib.rtr_aspas(octets, size, version, self._out, ROOM, self._written, self._left_out))
         if used:
             self._count += used // WORD
             if self._count > self._most:
@@ -67,6 +86,14 @@ class ASPAAnswer:
             self._join()
         return self._held
 
+    @property
+    def left_out(self) -> Counter[LeftOut]:
+        """How often something was left out of PDUs that are used."""
+        counts: Counter[LeftOut] = Counter()
+        counts["as-0-customer"] = int(self._left_out.as_0_customer)
+        counts["own-customer"] = int(self._left_out.own_customer)
+        return +counts
+
     def _join(self) -> None:
         changes = aspas.settle(bytes(self._waiting))
         self._waiting.clear()
@@ -77,21 +104,30 @@ class ASPAAnswer:
             raise TooManyASPAsError
 
 
-def wrong_list(pdu: bytes, *, announce: bool) -> str | None:
+class WrongList(NamedTuple):
+    """What is wrong with a list of providers."""
+
+    kind: LeftOut
+    why: str
+
+
+def wrong_list(pdu: bytes, *, announce: bool) -> WrongList | None:
     """Say what is wrong with the providers of an ASPA PDU whose length is right; None: nothing is."""
     customer = f"AS{int.from_bytes(pdu[8:HEADER_SIZE])}"
     providers = [int.from_bytes(pdu[at : at + WORD]) for at in range(HEADER_SIZE, len(pdu), WORD)]
     if not announce:
-        return f"it withdraws the ASPA of {customer} with a list of providers" if providers else None
+        why = f"it withdraws the ASPA of {customer} with a list of providers"
+        return WrongList("withdrawn-list", why) if providers else None
     if not providers:
-        return f"the ASPA of {customer} names no provider"
+        return WrongList("no-provider", f"the ASPA of {customer} names no provider")
     if len(providers) > 1 and 0 in providers:
-        return f"the ASPA of {customer} names AS0 beside others"
+        return WrongList("as-0-beside-others", f"the ASPA of {customer} names AS0 beside others")
     for before, after in pairwise(providers):
         if after == before:
-            return f"the ASPA of {customer} names AS{after} twice"
+            return WrongList("repeated", f"the ASPA of {customer} names AS{after} twice")
         if after < before:
-            return f"the providers in the ASPA of {customer} do not ascend: AS{after} follows AS{before}"
+            why = f"the providers in the ASPA of {customer} do not ascend: AS{after} follows AS{before}"
+            return WrongList("not-ascending", why)
     return None
 
 

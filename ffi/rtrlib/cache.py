@@ -18,6 +18,7 @@ from rtrlib import aspas
 from rtrlib.faults import Fault, FaultError, LastFault
 from rtrlib.link import (
     ASPAs,
+    ASPAsLeftOut,
     Ended,
     Event,
     Failure,
@@ -170,7 +171,9 @@ class Cache:
     def reconnect(self, now: float) -> None:
         """Ask it now, with a new link; what it said counts meanwhile, and it is no failure."""
         self._backoff = BACKOFF_FIRST
+        self._resume.misled = False  # whoever asks for it may have replaced the cache
         self._resume.try_newest()
+        self._show_version(now)
         self._close()
         self._open(now)
 
@@ -327,6 +330,19 @@ class Cache:
         if self.socket.in_sync:
             self.socket.write(in_sync=False, since=int(self._wall()))
 
+    def speak_lower(self, seconds: float, now: float) -> None:
+        """Speak version 1 with it for so long, from the next connection on: version 2 misleads, an earlier run saw."""
+        self._resume.mislead(now + seconds)
+        self._show_version(now)
+
+    def _show_version(self, now: float) -> None:
+        """Show until when a lower version is spoken with it since version 2 misled us."""
+        resume = self._resume
+        until = int(self._wall() + resume.version_until - now) if resume.misled else None
+        shown = self.socket.lower_version_until
+        if until is None or shown is None or abs(until - shown) > 1:  # it is rounded
+            self.socket.write(lower_version_until=until)
+
     def _drop_aspas(self) -> None:
         """Let go of what a cache said in a version that it does not speak any more."""
         self._aspas_expire_at = None
@@ -342,7 +358,8 @@ class Cache:
         apart = at is not None and at != self._expires_at
         self.socket.write(aspas_expire=int(self._wall() + at - now) if at is not None and apart else None)
 
-    def _drop_data(self) -> None:
+    def _drop_data(self, *, flush: bool = False) -> None:
+        """Let go of all that it said: it is too old, or no longer needed; `flush`: the cache wants that."""
         if self._expires_at is None:
             return
         self._expires_at = self._aspas_expire_at = None
@@ -350,12 +367,15 @@ class Cache:
         self.socket.write(expires=None, last_update=0, aspas=0, aspas_expire=None)
         self._stale_at = None
         self._resume.forget()
+        self.socket.write(flushed=flush)
         self._owner.listener.expired(self.socket)
 
     def _event(self, event: Event, now: float) -> None:
         match event:
             case VRPs() | ASPAs() | RouterKeyEvent():
                 self._stage(event)
+            case ASPAsLeftOut(counts):
+                self.socket.aspas_left_out.update(counts)
             case FullSet():
                 self._begin_full_set()
             case SessionState():
@@ -392,6 +412,7 @@ class Cache:
         if event.again:
             if event.kind is Fault.OLD_DRAFT:
                 self._note(event.kind, event.why)
+                self._show_version(now)
             else:
                 log.info("cache %s: %s", self.socket, event.why)
             self._close()
@@ -399,7 +420,7 @@ class Cache:
             return
         self._close()
         if event.drop:
-            self._drop_data()
+            self._drop_data(flush=True)
         self._retry(now, event.kind, event.why, event.wait)
 
     def _state(self, frame: SessionState, now: float) -> None:
@@ -409,6 +430,7 @@ class Cache:
             raise LinkEnded(f"unknown socket state {frame.state}") from None
         socket = self.socket
         socket.write(version=frame.version)
+        self._show_version(now)
         self._set_intervals(frame)
         if self._had_data and not frame.has_data:
             # Its own expiry. It says so for each VRP but for no router key, so what we hold would differ.
@@ -481,6 +503,7 @@ class Cache:
             has_received_pdus=True,
             since=socket.since if socket.in_sync else wall,
             in_sync=True,
+            flushed=False,
         )
         self._owner.listener.committed(socket, full)
         self._owner.listener.changed(socket)

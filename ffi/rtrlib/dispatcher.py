@@ -125,6 +125,10 @@ class Dispatcher:
                 cache.reconnect(self._clock())
         self._carry_out(self._failover.tick(self._clock()))
 
+    def speak_lower(self, index: int, seconds: float) -> None:
+        """Speak version 1 with a cache for so long, from its next connection on."""
+        self._caches[index].speak_lower(seconds, self._clock())
+
     def _make_groups(self, groups: Sequence[CacheGroup], kept: dict[Server, list[int]]) -> list[ManagerGroup]:
         """Give the groups, most preferred first; of `kept`, the numbers of a server's caches, what fits is used."""
         left = {server: list(indices) for server, indices in kept.items()}

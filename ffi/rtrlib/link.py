@@ -6,15 +6,18 @@ Three kinds: `ProcessLink` (librtr in a child process), `ThreadLink` (librtr's t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
+from rtrlib.aspa_answer import LeftOut
 from rtrlib.faults import Fault, FaultError
-from rtrlib.rtr_pdus import MAX_VERSION
+from rtrlib.rtr_pdus import ASPA_VERSION, MAX_VERSION
 
 __all__ = [
     "MEMORY_LIMIT",
     "ASPAs",
+    "ASPAsLeftOut",
     "Alive",
     "Ended",
     "Event",
@@ -58,6 +61,12 @@ class ASPAs(NamedTuple):
     """All ASPAs that the cache has, from the End of Data on that follows (RTR version 2), as a set of rtrlib.aspas."""
 
     held: bytes
+
+
+class ASPAsLeftOut(NamedTuple):
+    """ASPAs of the cache, or parts of them, that are not used, and how often each reason occurred."""
+
+    counts: Mapping[LeftOut, int]
 
 
 class FullSet(NamedTuple):
@@ -107,7 +116,9 @@ class Heard(NamedTuple):
     """The cache has sent something on this connection."""
 
 
-Event: TypeAlias = VRPs | ASPAs | RouterKeyEvent | FullSet | SessionState | Failure | Ended | Alive | Heard
+Event: TypeAlias = (
+    VRPs | ASPAs | ASPAsLeftOut | RouterKeyEvent | FullSet | SessionState | Failure | Ended | Alive | Heard
+)
 
 
 @dataclass
@@ -143,6 +154,11 @@ class Resume:
     def begin_with(self, version: int, until: float) -> None:
         """Begin with this version until then."""
         self.version, self.version_until = version, until
+
+    def mislead(self, until: float) -> None:
+        """Take note that the cache speaks version 2 as it should not: version 1 is spoken until then."""
+        self.begin_with(ASPA_VERSION - 1, until)
+        self.misled = True
 
     def try_newest(self) -> None:
         """Begin the next session with the newest version, unless that misled us."""

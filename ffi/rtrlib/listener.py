@@ -38,7 +38,10 @@ class VRPListener(Protocol):
         """
 
     def expired(self, cache: RTRSocket) -> None:
-        """Drop all that the cache had: no sync within the expire interval, or its group was stopped."""
+        """Drop all that the cache had: no sync within the expire interval, its group was stopped, or it wants that.
+
+        `cache.flushed` tells the last from the others.
+        """
 
     def active(self, caches: frozenset[RTRSocket]) -> None:
         """From now on these caches' VRPs count, and no others'."""

@@ -316,7 +316,10 @@ class NativeLink:
         if session is None:
             return Ended(Fault.UNREACHABLE, channel.ended(os.strerror(error) if error else ""))
         kind = Fault.SILENT if error == errno.ETIMEDOUT else Fault.CLOSED
+        again = session.wants_again
         session.broke()
+        if again:
+            return Ended(Fault.REFUSED, f"the cache wants version {session.version} of RTR", again=True)
         if self._ssh is not None and (said := self._ssh.why()) is not None:
             return Ended(*said)
         hint = "" if session.heard or session.in_pdu else channel.hint

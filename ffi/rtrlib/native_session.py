@@ -20,7 +20,7 @@ from rtrlib.aspa_answer import (
     wrong_list,
 )
 from rtrlib.faults import Fault
-from rtrlib.link import ASPAs, Ended, Event, Failure, FullSet, Resume, RouterKeyEvent, SessionState, VRPs
+from rtrlib.link import ASPAs, ASPAsLeftOut, Ended, Event, Failure, FullSet, Resume, RouterKeyEvent, SessionState, VRPs
 from rtrlib.rtr_pdus import (
     ASPA_VERSION,
     HEADER,
@@ -55,6 +55,9 @@ MOST_REPORTED: Final = 512
 """Octets of a wrong PDU that go back in an Error Report."""
 NO_DATA_FIRST: Final = 1.0
 """Seconds after which a cache without data is asked again for the first time; then twice as long each time."""
+
+NOT_FATAL: Final = frozenset({ErrorCode.NO_DATA_AVAILABLE, ErrorCode.UNSUPPORTED_VERSION, ErrorCode.CACHE_RESTART})
+"""Errors after which what the cache said stays until it expires (8210bis section 12)."""
 
 _SERIAL = struct.Struct(">BBHII")
 _INTERVALS = struct.Struct(">III")
@@ -93,11 +96,13 @@ class NativeSession:
         """Begin with a query. `most`: VRPs that one answer may have."""
         if now >= resume.version_until:
             resume.version, resume.misled = resume.max_version, False
-        self.version = resume.version
+        self.version = min(resume.version, resume.max_version)
         """In use, or asked for until the cache has answered."""
         self._resume = resume
         self._most = most
         self._agreed = False
+        self._asked_lower = False
+        """The cache refused a version on this connection, and was asked in another."""
         self._phase = _Phase.ANSWER
         self._intervals = intervals
         self._refresh, self._retry, self._expire = intervals.refresh, intervals.retry, intervals.expire
@@ -134,6 +139,14 @@ class NativeSession:
         """Whether the cache has answered anything."""
         return self._agreed
 
+    @property
+    def wants_again(self) -> bool:
+        """Whether the end of the connection is how the cache refuses a version: another one begins in the one it has.
+
+        The cache is to leave the connection open then (8210bis section 7), but in RFC 6810 and 8210 it may not.
+        """
+        return self._asked_lower and not self._agreed and self._phase is _Phase.ANSWER
+
     def take_octets(self) -> bytes:
         """Give what is to be sent, once."""
         octets = bytes(self._out)
@@ -167,7 +180,10 @@ class NativeSession:
         if self._phase is _Phase.NOTHING or now < self._due:
             return []
         if self._phase in {_Phase.ANSWER, _Phase.END_OF_DATA}:
-            self._end(Fault.SILENT, f"nothing came from the cache for {SILENCE:.0f} seconds")
+            why = f"nothing came from the cache for {SILENCE:.0f} seconds"
+            if self._agreed and self.version >= ASPA_VERSION:
+                self._refuse(ErrorCode.TRANSPORT, b"", why)  # 8210bis section 9
+            self._end(Fault.SILENT, why)
         else:
             self._ask(now)
         return self._take_events()
@@ -364,6 +380,8 @@ class NativeSession:
         except TooManyASPAsError:
             raise self._too_many() from None
         self._aspas = None
+        if left_out := answer.left_out:
+            self._events.append(ASPAsLeftOut(left_out))
         if self._full or held != self._resume.aspas:
             self._resume.aspas = held
             self._events.append(ASPAs(held))
@@ -373,8 +391,7 @@ class NativeSession:
         announce = bool(header.session_id >> 8 & 1)
         if is_of_draft_10(pdu):
             self._resume.forget()
-            self._resume.begin_with(ASPA_VERSION - 1, now + LOWER_VERSION_FOR)
-            self._resume.misled = True
+            self._resume.mislead(now + LOWER_VERSION_FOR)
             why = (
                 "the cache accepts version 2 of RTR, but sends the ASPA PDU of draft-ietf-sidrops-8210bis-10, as"
                 " StayRTR before 0.6 does: version 1 is spoken with it for a day"
@@ -382,7 +399,10 @@ class NativeSession:
             self._refuse(ErrorCode.CORRUPT_DATA, pdu, why)
             return _Wrong(ErrorCode.CORRUPT_DATA, why, Fault.OLD_DRAFT, again=True)
         code = ErrorCode.ASPA_PROVIDER_LIST if announce else ErrorCode.CORRUPT_DATA
-        why = wrong_list(pdu, announce=announce) or "an ASPA that can't be used"
+        why = "an ASPA that can't be used"
+        if (wrong_one := wrong_list(pdu, announce=announce)) is not None:
+            why = wrong_one.why
+            self._events.append(ASPAsLeftOut({wrong_one.kind: 1}))
         return self._refuse(code, pdu, f"the cache sent a PDU that is wrong: {why}")
 
     def _unknown(self, customer: int) -> _Wrong:
@@ -414,22 +434,28 @@ class NativeSession:
             self._wait = min(2 * self._wait, float(self._retry))
         elif code == ErrorCode.UNSUPPORTED_VERSION and not self._agreed:
             self._renegotiate(header, pdu, now)
-        elif header.version >= ASPA_VERSION and code in {ErrorCode.CACHE_RESTART, ErrorCode.CACHE_SHUTDOWN}:
-            self._leave(code, pdu)
         elif resuming and not self._agreed and code in {ErrorCode.CORRUPT_DATA, ErrorCode.INVALID_REQUEST}:
             self._end(Fault.REFUSED, f"it does not know our session any more ({reported(pdu)})", again=True)
+        elif min(header.version, self.version) >= ASPA_VERSION:
+            self._end_by_report(code, pdu)
         else:
             self._end(Fault.REFUSED, reported(pdu))
 
-    def _leave(self, code: int, pdu: bytes) -> None:
-        """End it since the cache goes away: for a while, or for good, with its data (8210bis sections 8.5 and 8.6)."""
-        drop = code == ErrorCode.CACHE_SHUTDOWN
+    def _end_by_report(self, code: int, pdu: bytes) -> None:
+        """End it as version 2 says: after an error that is fatal, or none of that version, all of the cache goes.
+
+        A cache that goes away for a while, or for good, is let alone for some time (8210bis sections 8.5, 8.6 and 12).
+        """
+        waits: dict[int, int] = {
+            ErrorCode.CACHE_RESTART: self._retry,
+            ErrorCode.CACHE_SHUTDOWN: self._intervals.retry,
+        }
         self._phase = _Phase.NOTHING
-        wait = float(self._intervals.retry if drop else self._retry)
-        self._events.append(Ended(Fault.REFUSED, reported(pdu), drop=drop, wait=wait))
+        drop = code not in NOT_FATAL
+        self._events.append(Ended(Fault.REFUSED, reported(pdu), drop=drop, wait=float(waits.get(code, 0))))
 
     def _renegotiate(self, header: Header, pdu: bytes, now: float) -> None:
-        """End it for another version, if the cache speaks one that was not refused just now (RFC 8210 section 7)."""
+        """Ask in the cache's version, unless it refused that just now (8210bis section 7)."""
         resume, most = self._resume, self._resume.max_version
         if header.version > most or header.version == self.version or header.version in resume.refused:
             resume.refused.clear()
@@ -438,7 +464,9 @@ class NativeSession:
             return
         resume.refused.add(self.version)
         resume.begin_with(header.version, now + LOWER_VERSION_FOR)
-        self._end(Fault.REFUSED, f"the cache wants version {header.version} of RTR", again=True)
+        self.version = header.version
+        self._asked_lower = True
+        self._ask(now)
 
     # -- what is sent and told
 

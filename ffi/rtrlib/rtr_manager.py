@@ -384,6 +384,13 @@ class RTRManager(Lookups):
             raise RTRInitError("the manager is not open")
         self._dispatcher.reconnect([cache.index for cache in caches])
 
+    def speak_lower(self, cache: RTRSocket, seconds: float) -> None:
+        """Speak version 1 with a cache for so long: as `lower_version_until` said in an earlier life of the program.
+
+        To be called after the constructor or `regroup`, before anything is dispatched: a session goes on as it began.
+        """
+        self._dispatcher.speak_lower(cache.index, seconds)
+
     def __enter__(self) -> Self:
         """Start it, unless it is started already, and wait for sync. SyncTimeout: if it started it, it stops it."""
         is_started = self._enter()

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
+from rtrlib.aspa_answer import LeftOut
 from rtrlib.enums import LibrtrEnum
 from rtrlib.faults import Fault, LastFault
 from rtrlib.read_only import ReadOnly
@@ -52,9 +53,14 @@ class RTRSocket(ReadOnly):
         since: when `in_sync` changed last, or the cache was started, in seconds since 1970; 0 before that.
         next_attempt: when it is tried again after a failure, in seconds since 1970; None: nothing failed.
         expires: when its VRPs expire unless it says something before, in seconds since 1970; None: it has none.
+        flushed: all that it said was dropped since it wants that (Cache Shutdown, or another fatal Error Report of
+            version 2), until it says something again.
         aspas: how many customer ASes it has ASPAs of (version 2).
+        aspas_left_out: how often something of its ASPAs was not used, by the reason (rtrlib.aspa_answer.LEFT_OUT).
         aspas_expire: when they expire though its VRPs may not, in seconds since 1970: it speaks an older version now,
             which has none; None: they expire with its VRPs, or there are none.
+        lower_version_until: until when version 1 is spoken with it since it speaks version 2 as an old draft has it, in
+            seconds since 1970; None: it does not.
         restarts: how often its connection (child process or librtr manager) had to be replaced.
         pid: of its child process; None when there is none.
         has_received_pdus: it has sent something since it was started.
@@ -82,8 +88,11 @@ class RTRSocket(ReadOnly):
     since: int
     next_attempt: int | None
     expires: int | None
+    flushed: bool
     aspas: int
+    aspas_left_out: Counter[LeftOut]
     aspas_expire: int | None
+    lower_version_until: int | None
     restarts: int
     pid: int | None
     has_received_pdus: bool
@@ -118,8 +127,11 @@ class RTRSocket(ReadOnly):
             since=0,
             next_attempt=None,
             expires=None,
+            flushed=False,
             aspas=0,
+            aspas_left_out=Counter(),
             aspas_expire=None,
+            lower_version_until=None,
             restarts=0,
             pid=None,
             has_received_pdus=False,
@@ -130,7 +142,7 @@ class RTRSocket(ReadOnly):
     def picture(self) -> RTRSocket:
         """Copy it: what it is now, and stays."""
         socket = copy.copy(self)
-        socket.write(faults=self.faults.copy())
+        socket.write(faults=self.faults.copy(), aspas_left_out=self.aspas_left_out.copy())
         return socket
 
     @property

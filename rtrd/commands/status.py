@@ -165,9 +165,17 @@ def _bird(bird: dict[str, Any]) -> str:
 
 def _held(state: str, held: dict[str, Any]) -> Iterator[str]:
     until = "" if held["until"] is None else f" until {printable(held['until'])} ({held['seconds_left']} s)"
-    yield f"A CHANGE OF THE VRPS IS {'REJECTED' if state == 'rejected' else 'HELD'}{until}: rtrd accept, rtrd reject"
-    yield f"  by {printable(', '.join(held['cause']))}: {counted(held['vrps'], 'VRP')} would become {held['vrps_then']}"
-    yield f"  {held['newly_invalid']} of {counted(held['routes'], 'route')} would become invalid"
+    by, routes = printable(", ".join(held["cause"])), counted(held["routes"], "route")
+    of_aspas = held["aspas"] != held["aspas_then"] or held["paths_newly_invalid"]
+    of_vrps = not of_aspas or held["vrps"] != held["vrps_then"] or held["newly_invalid"]
+    of = " AND ".join(["VRPS"] * bool(of_vrps) + ["ASPAS"] * bool(of_aspas))
+    yield f"A CHANGE OF THE {of} IS {'REJECTED' if state == 'rejected' else 'HELD'}{until}: rtrd accept, rtrd reject"
+    if of_vrps:
+        yield f"  by {by}: {counted(held['vrps'], 'VRP')} would become {held['vrps_then']}"
+        yield f"  {held['newly_invalid']} of {routes} would become invalid"
+    if of_aspas:
+        yield f"  by {by}: {counted(held['aspas'], 'ASPA')} would become {held['aspas_then']}"
+        yield f"  {held['paths_newly_invalid']} of {routes} would have an invalid path"
 
 
 def _snapshot(snapshot: dict[str, Any]) -> str:

@@ -106,9 +106,10 @@ class Caches(_Mapping, frozen=True):
 
 
 class Guard(_Mapping, frozen=True):
-    """Which changes of the VRPs are held, and for how long, in seconds."""
+    """Which changes of the VRPs and ASPAs are held, and for how long, in seconds."""
 
     max_newly_invalid: Share = Share(0.05)
+    max_path_invalid: Share = Share(0.05)
     max_shrink: Share = Share(0.2)
     hold: Annotated[int, Meta(ge=1, le=86400)] = 300
 

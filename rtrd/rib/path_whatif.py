@@ -6,7 +6,7 @@ Native (ffi/native/rib/whatif.h). Neither the set in force nor the table is chan
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import _rov
 from _rov import ffi, lib
@@ -20,6 +20,8 @@ from rtrlib.aspas import ASPA, ASPAIndex
 
 MOST_PROVIDERS: Final = 1000
 """Of one ASPA that is asked for."""
+MOST_NAMED: Final = 4096
+"""Customers that are looked for in each path; where more differ, all paths are judged."""
 
 
 class ChangedPath(NamedTuple):
@@ -64,12 +66,16 @@ def with_changes(held: bytes, edits: Iterable[ASPA]) -> bytes:
 class PathWhatIf:
     """One table under other ASPAs."""
 
-    def __init__(self, table: RouteTable, then: ASPAIndex, customers: Iterable[int]) -> None:
-        """Ask of all routes. `customers`: all whose ASPAs would be other ones."""
+    def __init__(self, table: RouteTable, then: ASPAIndex, customers: Iterable[int] | None) -> None:
+        """Ask of all routes. `customers`: all whose ASPAs would be other ones; None: any may."""
         self._table = table
         self._then = then  # what the native one points to
         self._native = native_set(then)
-        self._customers = ffi.new("uint32_t[]", sorted(customers))
+        self._count = 0
+        self._customers: Any = ffi.NULL
+        if customers is not None:
+            ordered = sorted(customers)
+            self._count, self._customers = len(ordered), ffi.new("uint32_t[]", ordered)
         self._walk = ffi.new("struct walk *")
         self._counts = ffi.new("struct path_counts *")
         lib.walk_begin(self._walk, ffi.NULL)
@@ -78,7 +84,7 @@ class PathWhatIf:
         """Look at up to some `budget` routes; give at most so many that would change, and whether there is more."""
         rows, count = ffi.new("struct path_row[]", most), ffi.new("size_t *")
         more = lib.whatif_paths(
-            self._table.native, self._walk, self._native, self._customers, len(self._customers), budget, self._counts,
+            self._table.native, self._walk, self._native, self._customers, self._count, budget, self._counts,
             rows, most, count,
         )  # fmt: skip
         return [_changed(row) for row in ffi.unpack(rows, count[0])], bool(more)
@@ -89,6 +95,11 @@ class PathWhatIf:
         return int(self._counts.routes)
 
     @property
+    def newly_invalid(self) -> int:
+        """How many of them would be invalid and are not."""
+        return sum(count for (_, then), count in self.moved.items() if then == "invalid")
+
+    @property
     def moved(self) -> Mapping[tuple[str, str], int]:
         """How many of them would change, by outcome now and then."""
         return {
@@ -97,6 +108,42 @@ class PathWhatIf:
             for j, then in enumerate(PATH_OUTCOMES)
             if self._counts.moved[i][j]
         }
+
+
+class PathImpact:
+    """What changes of ASPAs that are pending would do to the paths of some tables (rtrd.vrps.guarding)."""
+
+    def __init__(self, tables: Iterable[RouteTable], due: bytes, change: bytes) -> None:
+        """`due`: the set as it would be; `change`: what differs from the one in force (rtrlib.aspas)."""
+        self._then = ASPAIndex(due)
+        few = aspas.count(change) <= MOST_NAMED
+        self._customers = [one.customer for one in aspas.records(change)] if few else None
+        self._tables = list(tables)
+        self._left = list(self._tables)
+        self._question: PathWhatIf | None = None
+        self._found = 0
+
+    def work(self, budget: int) -> bool:
+        """Look at about `budget` more routes. True: there are more."""
+        if not self._left:
+            return False
+        if self._question is None:
+            self._question = PathWhatIf(self._left[0], self._then, self._customers)
+        if not self._question.rows(budget, 0)[1]:
+            self._found += self._question.newly_invalid
+            self._question = None
+            del self._left[0]
+        return bool(self._left)
+
+    @property
+    def routes(self) -> int:
+        """How many routes the tables have."""
+        return sum(map(len, self._tables))
+
+    @property
+    def newly_invalid(self) -> int:
+        """How many of those looked at have a path that would become invalid."""
+        return self._found + (0 if self._question is None else self._question.newly_invalid)
 
 
 def _changed(row: _rov.PathRow) -> ChangedPath:

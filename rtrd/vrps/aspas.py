@@ -38,6 +38,8 @@ class ASPASet:
         """What each cache says; `settle` makes something of it."""
         self.too_long: list[int] = []
         """Customers that are left out: they have more providers than MOST_PROVIDERS."""
+        self.filtered = 0
+        """Customers of which caches say something that SLURM filters."""
         self.generation = 0
         """Another number after each change of `effective`."""
         self._changed = changed
@@ -60,7 +62,8 @@ class ASPASet:
     def settle(self) -> Generator[None, None, bool]:
         """Work out what is due, in steps; tell whether it is another set than it was."""
         before = self.due
-        self.due, self.too_long = yield from _made(self.sources.counting(), self._rules)
+        made = yield from _made(self.sources.counting(), self._rules)
+        self.due, self.too_long, self.filtered = made
         return self.due != before
 
     def put_in_force(self, *, everything: bool = True) -> None:
@@ -79,7 +82,7 @@ class ASPASet:
         self.sources.drop(cache)
         if cache in self._in_force:
             self._in_force = {index: held for index, held in self._in_force.items() if index != cache}
-            self._kept, _ = yield from _made(self._in_force, self._rules_in_force)
+            self._kept, _, _ = yield from _made(self._in_force, self._rules_in_force)
         return (yield from self.settle())
 
     def by_slurm(self, customer: int) -> tuple[bool, tuple[int, ...] | None]:
@@ -93,7 +96,8 @@ class ASPASet:
         return self.sources.of(customer)
 
 
-def _made(sets: Mapping[int, bytes], rules: _Rules) -> Generator[None, None, tuple[bytes, list[int]]]:
+def _made(sets: Mapping[int, bytes], rules: _Rules) -> Generator[None, None, tuple[bytes, list[int], int]]:
+    """Make a set; tell which customers have too many providers, and how many are filtered."""
     union, done = b"", 0
     for held in sets.values():
         union = aspas.union(union, held)
@@ -101,7 +105,9 @@ def _made(sets: Mapping[int, bytes], rules: _Rules) -> Generator[None, None, tup
         if done > STEP:
             done = 0
             yield
+    filtered = 0
     if rules.filters:
-        union = aspas.without(union, rules.filters)
+        said, union = union, aspas.without(union, rules.filters)
+        filtered = aspas.count(said) - aspas.count(union)
     union, too_long = aspas.limit(union)
-    return aspas.union(union, rules.assertions), too_long
+    return aspas.union(union, rules.assertions), too_long, filtered

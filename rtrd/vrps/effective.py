@@ -33,6 +33,8 @@ PROGRESS: Final = 100_000
 MOST_NAMED: Final = 5
 """Customers that are named, of those whose ASPA is left out."""
 
+_PAST: Final = "all VRPs are past the expire interval"
+
 logger = log.get("vrps")
 
 
@@ -65,7 +67,9 @@ class EffectiveVRPs:
         self.aspa_set = aspa_set or ASPASet()
         """ASPAs: the same, and a guard holds them up with the VRPs."""
         self.expired_at_all = False
-        """Every VRP in force is past the expire interval, or was dropped for that."""
+        """Every VRP in force is past the expire interval, or was dropped for that or because its cache wants it."""
+        self.why_expired = ""
+        """Why, once that is so: the beginning of a sentence."""
         self.snapshot_used = False
         """The VRPs that count are those of the previous run: no cache has answered yet, or what they say is held."""
         self.snapshot_expires: float | None = None
@@ -106,7 +110,10 @@ class EffectiveVRPs:
         registry.metric("rtrd_aspas", "Customers whose ASPAs are in force.", lambda: len(self.aspa_set.index))
         registry.metric(
             "rtrd_aspas_left_out", "Customers whose ASPAs are left out, by the reason.",
-            lambda: [(("too-many-providers",), len(self.aspa_set.too_long))], ("reason",),
+            lambda: [
+                (("too-many-providers",), len(self.aspa_set.too_long)), (("filtered",), self.aspa_set.filtered),
+            ],
+            ("reason",),
         )  # fmt: skip
         registry.metric(
             "rtrd_vrps", "VRPs in force.",
@@ -154,8 +161,8 @@ class EffectiveVRPs:
         self.task_queue.do(self._discard(cache))
 
     def expired(self, cache: RTRSocket) -> None:
-        """Drop all that a cache had, unless it is the last and the operator wants that kept."""
-        self.task_queue.do(self._expire(cache))
+        """Drop all that a cache had, unless it is the last, and too old, and the operator wants that kept."""
+        self.task_queue.do(self._expire(cache, flush=cache.flushed))
 
     def active(self, caches: frozenset[RTRSocket]) -> None:
         """Let these caches count."""
@@ -302,16 +309,21 @@ class EffectiveVRPs:
             self._doomed.discard(index)
             yield from self._forget(cache)
 
-    def _expire(self, cache: RTRSocket) -> Generator[None]:
+    def _expire(self, cache: RTRSocket, *, flush: bool) -> Generator[None]:
         index = cache.index
         self._live.discard(index)
         last = index in self._active and not any(other in self._live for other in self._active)
         if last:
             self.expired_at_all = True
-            logger.error("all VRPs in force are past the expire interval", then=self._on_expire, cache=cache.name)
+            if flush:
+                self.why_expired = f"cache {cache}, the last one in use, wants all dropped that it said"
+                logger.error("all VRPs in force are dropped: their cache wants that", cache=cache.name)
+            else:
+                self.why_expired = _PAST
+                logger.error("all VRPs in force are past the expire interval", then=self._on_expire, cache=cache.name)
             if self._on_expire == "exit":
                 self._ended()
-            if self._on_expire != "not-found":
+            if self._on_expire != "not-found" and not flush:
                 self._kept[index] = cache
                 return
         self._begun.discard(index)
@@ -361,7 +373,7 @@ class EffectiveVRPs:
             return
         if self.expired_at_all:
             return
-        self.expired_at_all = True
+        self.expired_at_all, self.why_expired = True, _PAST
         logger.error("the VRPs of the snapshot are past the expire interval", then=self._on_expire)
         if self._on_expire == "exit":
             self._ended()

@@ -50,6 +50,15 @@ class Impact(Protocol):
         """How many of those looked at would become invalid."""
 
 
+class _NoPaths:
+    """Where no path is judged."""
+
+    routes = newly_invalid = 0
+
+    def work(self, budget: int) -> bool:  # noqa: ARG002 - there is nothing to do
+        return False
+
+
 class Guarding:
     """The guard of one VRP set, whose changes are pending until they are taken, as long as there are limits."""
 
@@ -61,23 +70,24 @@ class Guarding:
         impact: Callable[[VRPChanges | None], Impact],
         took: Callable[[VRPChanges], None],
         *,
+        path_impact: Callable[[bytes], Impact] = lambda _: _NoPaths(),
         aspa_set: ASPASet | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Join the sets and all that changes them. `limits`: None while every change is in force at once.
 
         `impact`: looks at the routes that these pending VRPs cover, or at all routes. `took`: what was held, or took
-        long to judge, is in force now.
+        long to judge, is in force now. `path_impact`: looks at the paths that these changes of ASPAs (rtrlib.aspas) are
+        about.
         """
         self.guard = Guard(limits or _OFF)
         self.enabled = limits is not None
         """There are limits."""
-        self.path_impact: Callable[[bytes], Impact] | None = None
-        """Looks at the paths that these changes of ASPAs (rtrlib.aspas) are about: for limits of `path_invalid`."""
         self._vrp_set = vrp_set
         self._aspa_set = aspa_set or ASPASet()
         self._task_queue = task_queue
         self._impact = impact
+        self._path_impact = path_impact
         self._took = took
         self._clock = clock or Clock()
         self._listed: VRPChanges | None = VRPChanges()  # all that is pending; None: too much to list
@@ -181,6 +191,14 @@ class Guarding:
             lambda: getattr(self.guard.figures, "newly_invalid", None),
         )  # fmt: skip
         registry.metric(
+            "rtrd_guard_newly_invalid_paths", "Routes whose paths the held change would turn invalid.",
+            lambda: getattr(self.guard.figures, "paths_newly_invalid", None),
+        )  # fmt: skip
+        registry.metric(
+            "rtrd_guard_due_aspas", "Customers whose ASPAs are in force once the held change is applied.",
+            lambda: getattr(self.guard.figures, "aspas_then", None),
+        )  # fmt: skip
+        registry.metric(
             "rtrd_guard_due_vrps", "VRPs in force once the held change is applied.",
             lambda: getattr(self.guard.figures, "vrps_then", None),
         )  # fmt: skip
@@ -193,16 +211,21 @@ class Guarding:
         if figures is None:
             return
         end = "" if until is None else f" until {timestamp(until)}"
-        would = (
-            f"it would turn {figures.newly_invalid} of {counted(figures.routes, 'route')} invalid,"
-            f" with {counted(figures.vrps_then, 'VRP')} instead of {figures.vrps}"
-        )
-        if figures.aspas_then != figures.aspas:
-            would += f", and {counted(figures.aspas_then, 'ASPA')} instead of {figures.aspas}"
-        if figures.paths_newly_invalid:
-            would += f"; the paths of {figures.paths_newly_invalid} would be invalid"
+        of_aspas = self._aspa_set.pending
+        of_vrps = bool(self._vrp_set.pending) or not of_aspas
+        routes = counted(figures.routes, "route")
+        would = []
+        if of_vrps:
+            vrps = counted(figures.vrps_then, "VRP")
+            would.append(f"turn {figures.newly_invalid} of {routes} invalid, with {vrps} instead of {figures.vrps}")
+        if of_aspas:
+            those = counted(figures.aspas_then, "ASPA")
+            paths = f"turn the paths of {figures.paths_newly_invalid} of {routes} invalid"
+            would.append(f"{paths}, with {those} instead of {figures.aspas}")
         what = "rejected" if guard.state == "rejected" else "held"
-        yield Problem(f"a change of the VRPs by {self.cause} is {what}{end}: {would}", None, "warning", f"guard {what}")
+        of = " and ".join(["VRPs"] * of_vrps + ["ASPAs"] * of_aspas)
+        text = f"a change of the {of} by {self.cause} is {what}{end}: it would {', and '.join(would)}"
+        yield Problem(text, None, "warning", f"guard {what}")
 
     def close(self) -> None:
         """Stop judging; what is pending stays so."""
@@ -249,9 +272,9 @@ class Guarding:
             self._stop_judging()
         if action is GuardAction.JUDGE:
             self._judging = [self._impact(self._listed)]
-            if self.path_impact is not None and self._aspa_set.pending:
+            if self._aspa_set.pending:
                 change = aspas.changes(self._aspa_set.effective, self._aspa_set.due)
-                self._judging.append(self.path_impact(change))
+                self._judging.append(self._path_impact(change))
             taken = yield from self._judge()
         elif action is GuardAction.TAKE:
             taken = yield from self._take(why)

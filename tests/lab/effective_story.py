@@ -23,6 +23,7 @@ class Cache:
     in_sync: bool = True
     expire_interval: int = 7200
     aspas_expire: int | None = None
+    flushed: bool = False
 
     @property
     def name(self) -> str:

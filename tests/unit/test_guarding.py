@@ -482,9 +482,14 @@ def test_paths_that_would_be_invalid_are_counted_where_somebody_can(story: Story
             return False
 
     asked: list[bytes] = []
-    story.guarding.path_impact = lambda change: asked.append(change) or Paths()  # type: ignore[func-returns-value]
+    story.guarding._path_impact = lambda change: asked.append(change) or Paths()  # type: ignore[func-returns-value]
     story.guarding.change(GuardLimits(0.05, 0.2, 300, path_invalid=0.5))
     cache = story.begin()
     sync_aspas(story, cache, a_set(10))
     assert (story.state, asked, customers(story)) == ("held", [a_set(10)], [])
     assert story.guarding.status()["held"]["paths_newly_invalid"] == 19
+    assert (
+        next(story.guarding._problems()).what.partition(": ")[2]
+        == "it would turn the paths of 19 of 20 routes invalid, with 1 ASPA instead of 0"
+    )
+    assert "a change of the ASPAs by cache0 is held" in next(story.guarding._problems()).what

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from _rov import ffi, lib
 from rtrlib.aspas import records as aspas_in
-from rtrlib.link import ASPAs, Ended, Event, Failure, FullSet, Resume, RouterKeyEvent, SessionState, VRPs
+from rtrlib.link import ASPAs, ASPAsLeftOut, Ended, Event, Failure, FullSet, Resume, RouterKeyEvent, SessionState, VRPs
 from rtrlib.native_session import LOWER_VERSION_FOR, MOST_REPORTED, NOTIFY_GAP, RECORDS, SILENCE, NativeSession
 from rtrlib.rtr_socket import RTRSocketState as State
 from rtrlib.servers import Intervals
@@ -100,6 +100,8 @@ class Story:
                 return [State(state).name]
             case ASPAs(held):
                 return ["ASPAs of " + " ".join(str(one.customer) for one in aspas_in(held))]
+            case ASPAsLeftOut(counts):
+                return [f"left out: {count} {reason}" for reason, count in counts.items()]
             case FullSet():
                 return ["full set"]
             case RouterKeyEvent(asn, _, _, announce):
@@ -263,7 +265,8 @@ def test_the_first_answer_may_be_of_a_lower_version() -> None:
 def test_a_refused_version_is_followed_for_a_day_without_session_and_serial() -> None:
     resume = Resume(max_version=1, session_id=SESSION, serial=7, session_version=1)
     story = Story(resume)
-    assert story.hears(report(4, version=0)) == ["again, refused: the cache wants version 0 of RTR"]
+    assert (story.hears(report(4, version=0)), story.sent) == (["SYNC"], pdu(2, version=0))
+    assert story.session.wants_again, "if the cache ends the connection now"
     lower = Story(resume)
     assert lower.sent == pdu(2, version=0)
     later = NativeSession(resume, Intervals(), 1000, story.now + LOWER_VERSION_FOR)

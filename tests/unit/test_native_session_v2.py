@@ -11,7 +11,7 @@ from _rov import ffi, lib
 from rtrlib import aspas
 from rtrlib.faults import Fault
 from rtrlib.link import ASPAs, Ended, Resume, VRPs
-from rtrlib.native_session import LOWER_VERSION_FOR, NativeSession
+from rtrlib.native_session import LOWER_VERSION_FOR, SILENCE, NativeSession
 from rtrlib.rtr_socket import RTRSocketState as State
 from rtrlib.servers import Intervals
 from tests.unit.test_native_session import CACHE_RESET, ONE, SESSION, SIX, Story, end, notify, pdu, prefix, report
@@ -224,22 +224,40 @@ def test_a_lower_version_begins_with_a_reset_query_and_goes_for_the_newest_next_
     story.session.broke()
     again = V2Story(story.resume)
     assert again.sent[:2] == b"\2\1"
-    assert again.hears(report(4, version=1)) == ["again, refused: the cache wants version 1 of RTR"]
-    lower = V2Story(story.resume)
-    assert lower.sent == pdu(2)
-    assert lower.hears(pdu(3, session=SESSION), prefix(ONE), end(3))[-1] == "ESTABLISHED"
-    assert lower.held == {A: (64497, 64498)}
+    assert again.hears(report(4, version=1)) == ["SYNC"]
+    assert again.sent == pdu(2), "on the same connection"
+    assert again.hears(pdu(3, session=SESSION), prefix(ONE), end(3))[-1] == "ESTABLISHED"
+    assert again.held == {A: (64497, 64498)}
+    assert not again.session.wants_again
     newest = V2Story(story.resume)
     assert newest.sent == pdu(2, version=2)
     newest.hears(report(4, version=1))
-    taken_up = V2Story(story.resume)
-    assert taken_up.sent == pdu(1, struct.pack(">I", 3), SESSION), "the session of version 1 is still good"
+    assert newest.sent == pdu(1, struct.pack(">I", 3), SESSION), "the session of version 1 is still good"
+
+
+def test_a_cache_that_ends_the_connection_with_its_refusal_is_asked_on_another_one() -> None:
+    story = V2Story()
+    story.hears(report(4, version=1))
+    assert story.session.wants_again
+    story.session.broke()
+    again = V2Story(story.resume)
+    assert again.sent == pdu(2)
+    assert not again.session.wants_again, "that it ends this one, too, is a fault"
+    again.hears(pdu(3, session=SESSION), prefix(ONE), end(3))
+    assert V2Story(story.resume).sent == pdu(2, version=2), "each connection begins with the newest"
 
 
 def test_a_cache_that_left_the_lower_version_is_followed_up_again() -> None:
-    resume = Resume(version=1, version_until=1e9)
-    assert V2Story(resume).hears(report(4, version=2)) == ["again, refused: the cache wants version 2 of RTR"]
-    assert V2Story(resume).hears(report(4, version=1))[0].startswith("ended, refused: the cache refuses version 2")
+    story = V2Story(Resume(version=1, version_until=1e9))
+    assert (story.hears(report(4, version=2)), story.sent) == (["SYNC"], pdu(2, version=2))
+    assert story.hears(report(4, version=1))[0].startswith("ended, refused: the cache refuses version 2")
+
+
+def test_a_cache_that_refuses_each_version_is_given_up() -> None:
+    story = V2Story()
+    for version in (1, 0):
+        assert (story.hears(report(4, version=version)), story.sent) == (["SYNC"], pdu(2, version=version))
+    assert story.hears(report(4, version=0))[0].startswith("ended, refused: the cache refuses version 0")
 
 
 def test_a_serial_query_answered_in_a_lower_version_is_no_answer(story: V2Story) -> None:
@@ -297,11 +315,62 @@ def test_a_restart_keeps_the_data_and_a_shutdown_drops_them(story: V2Story) -> N
     assert (again.last.drop, again.last.wait) == (True, 600.0)
 
 
-def test_version_1_has_no_such_codes() -> None:
-    story = Story()
-    story.hears(report(13))
-    assert isinstance(story.last, Ended)
-    assert not story.last.drop
+@pytest.mark.parametrize("code", [*range(16), 65535])
+def test_an_error_that_is_fatal_or_none_of_version_2_drops_the_data(code: int) -> None:
+    """Section 12: whether it comes instead of an answer, within one, or after it."""
+    instead, within, after = V2Story(), V2Story(), V2Story()
+    within.hears(response(), PREFIX)
+    after.hears(response(), PREFIX, done(7))
+    for story in (instead, within, after):
+        said = story.hears(report(code, version=2))
+        if story is instead and code in {2, 4}:
+            continue  # it is asked again, or refuses all versions: stories above
+        assert said[-1].startswith(f"ended, refused: the cache reports error {code}")
+        assert isinstance(story.last, Ended)
+        assert story.last.drop == (code not in {2, 4, 12})
+        assert story.sent == b"", "an Error Report is never answered by one"
+
+
+def test_that_our_session_is_unknown_drops_nothing(story: V2Story) -> None:
+    """A cache that was restarted may say so instead of Cache Reset: a Reset Query follows at once."""
+    again = V2Story(story.resume)
+    again.hears(report(0, version=2))
+    assert isinstance(again.last, Ended)
+    assert (again.last.again, again.last.drop) == (True, False)
+
+
+@pytest.mark.parametrize("code", [0, 3, 9, 13])
+def test_version_1_drops_nothing_for_an_error(code: int) -> None:
+    for story in (Story(), V2Story(Resume(version=1, version_until=1e9))):
+        story.hears(pdu(3, session=SESSION), prefix(ONE), end(7))
+        story.hears(report(code, version=story.session.version))
+        assert isinstance(story.last, Ended)
+        assert not story.last.drop
+
+
+def test_a_cache_that_falls_silent_is_told_so_in_version_2(story: V2Story) -> None:
+    asked(story)
+    story.hears(response())
+    assert story.waits(SILENCE) == ["ended, silent: nothing came from the cache for 60 seconds"]
+    assert (story.error, story.sent[0]) == (10, 2)
+    older = Story()
+    older.waits(SILENCE)
+    assert older.sent == b"", "RFC 8210 has no such error"
+
+
+def test_what_is_left_out_is_counted_by_its_reason(story: V2Story) -> None:
+    asked(story)
+    said = story.hears(response(), aspa(A, (1, A)), aspa(0, (1,)), aspa(0, (2,)), aspa(B, (B, 70000)), done(8))
+    assert said[:2] == ["left out: 2 as-0-customer", "left out: 2 own-customer"]
+    for octets, reason in (
+        (aspa(B, (0, 1)), "as-0-beside-others"),
+        (aspa(B), "no-provider"),
+        (aspa(B, (2, 1)), "not-ascending"),
+        (aspa(B, (1, 1)), "repeated"),
+        (withdrawal(A, (1,)), "withdrawn-list"),
+    ):
+        other = V2Story()
+        assert other.hears(response(), octets)[1] == f"left out: 1 {reason}"
 
 
 # -- any octets
@@ -323,10 +392,11 @@ def test_lists_are_decoded_as_the_draft_says(entries: list[tuple[int, list[int],
         wanted += [customer, len(kept), *kept] if customer else []
     stream = b"".join(aspa(*one) for one in entries)
     out, words = ffi.new("uint32_t[]", 200), ffi.new("size_t *")
-    assert lib.rtr_aspas(stream, len(stream), 2, out, 200, words) == size
+    left_out = ffi.new("struct aspas_left_out *")
+    assert lib.rtr_aspas(stream, len(stream), 2, out, 200, words, left_out) == size
     assert ffi.unpack(out, words[0]) == wanted
     short = stream[: max(0, len(stream) - cut)]
-    assert lib.rtr_aspas(short, len(short), 2, out, 200, words) <= min(size, len(short))
+    assert lib.rtr_aspas(short, len(short), 2, out, 200, words, left_out) <= min(size, len(short))
 
 
 @given(

@@ -177,7 +177,8 @@ static enum path_outcome path_then(struct rib *rib, const struct route *route, c
     *cost = 1 + path.n / 4 / ASES_OF_ROUTE;
     bool other_first = (summary_of(rib, route)->traits & TRAIT_OTHER_FIRST_AS) != 0;
     enum local_role role = (enum local_role)neighbor_of(rib, route)->role;
-    if (now == PATH_UNJUDGED || (other_first && role != ROLE_RS_CLIENT) || !path_has_any(path, customers, n))
+    if (now == PATH_UNJUDGED || (other_first && role != ROLE_RS_CLIENT) ||
+        (customers != NULL && !path_has_any(path, customers, n)))
         return now;
     return path_verify_octets(then, path, role == ROLE_CUSTOMER ? PATH_DOWNSTREAM : PATH_UPSTREAM);
 }

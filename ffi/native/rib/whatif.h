@@ -60,7 +60,8 @@ struct path_counts {
     uint64_t moved[4][4]; /* by outcome now and then; only those that differ */
 };
 
-/* Which routes would have another outcome by these ASPAs, `customers` (n, ascending) being all that differs. Goes on
+/* Which routes would have another outcome by these ASPAs, `customers` (n, ascending) being all that differs;
+ * NULL: any may. Goes on
  * with the walk over some `budget` routes; rows and result as of whatif_work. */
 bool whatif_paths(struct rib *rib, struct walk *walk, const struct aspa_set *then, const uint32_t *customers, size_t n,
                   size_t budget, struct path_counts *counts, struct path_row *rows, size_t room, size_t *found);

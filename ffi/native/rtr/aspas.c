@@ -25,23 +25,28 @@ static bool is_list(const uint8_t *providers, size_t count)
 }
 
 /* Writes the record of a PDU of so many providers. Its words. */
-static size_t record_of(const uint8_t *pdu, size_t count, uint32_t *out)
+static size_t record_of(const uint8_t *pdu, size_t count, uint32_t *out, struct aspas_left_out *left_out)
 {
     uint32_t customer = get32(pdu + 8);
     size_t used = HEAD;
-    if (customer == 0)
+    if (customer == 0) {
+        left_out->as_0_customer++;
         return 0;
+    }
     for (size_t i = 0; i < count; i++) {
         uint32_t provider = get32(pdu + LEAST_SIZE + WORD * i);
         if (provider != customer || count == 1)
             out[used++] = provider;
+        else
+            left_out->own_customer++;
     }
     out[0] = customer;
     out[1] = (uint32_t)(used - HEAD);
     return used;
 }
 
-size_t rtr_aspas(const void *octets, size_t size, unsigned version, uint32_t *out, size_t room, size_t *words)
+size_t rtr_aspas(const void *octets, size_t size, unsigned version, uint32_t *out, size_t room, size_t *words,
+                 struct aspas_left_out *left_out)
 {
     const uint8_t *begin = octets, *pdu = begin, *end = begin + size;
     size_t n = 0, length;
@@ -50,7 +55,7 @@ size_t rtr_aspas(const void *octets, size_t size, unsigned version, uint32_t *ou
         bool right = pdu[2] & ANNOUNCE ? is_list(pdu + LEAST_SIZE, count) : count == 0;
         if (!right || HEAD + count > room - n)
             break;
-        n += record_of(pdu, count, out + n);
+        n += record_of(pdu, count, out + n, left_out);
         pdu += length;
     }
     *words = n;

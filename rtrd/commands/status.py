@@ -166,7 +166,8 @@ def _bird(bird: dict[str, Any]) -> str:
 def _held(state: str, held: dict[str, Any]) -> Iterator[str]:
     until = "" if held["until"] is None else f" until {printable(held['until'])} ({held['seconds_left']} s)"
     by, routes = printable(", ".join(held["cause"])), counted(held["routes"], "route")
-    of_aspas = held["aspas"] != held["aspas_then"] or held["paths_newly_invalid"]
+    paths, aspas, then = (held.get(key, 0) for key in ("paths_newly_invalid", "aspas", "aspas_then"))
+    of_aspas = aspas != then or paths
     of_vrps = not of_aspas or held["vrps"] != held["vrps_then"] or held["newly_invalid"]
     of = " AND ".join(["VRPS"] * bool(of_vrps) + ["ASPAS"] * bool(of_aspas))
     yield f"A CHANGE OF THE {of} IS {'REJECTED' if state == 'rejected' else 'HELD'}{until}: rtrd accept, rtrd reject"
@@ -174,8 +175,8 @@ def _held(state: str, held: dict[str, Any]) -> Iterator[str]:
         yield f"  by {by}: {counted(held['vrps'], 'VRP')} would become {held['vrps_then']}"
         yield f"  {held['newly_invalid']} of {routes} would become invalid"
     if of_aspas:
-        yield f"  by {by}: {counted(held['aspas'], 'ASPA')} would become {held['aspas_then']}"
-        yield f"  {held['paths_newly_invalid']} of {routes} would have an invalid path"
+        yield f"  by {by}: {counted(aspas, 'ASPA')} would become {then}"
+        yield f"  {paths} of {routes} would have an invalid path"
 
 
 def _snapshot(snapshot: dict[str, Any]) -> str:

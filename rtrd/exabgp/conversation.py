@@ -230,9 +230,7 @@ class Conversation:
     def settled(self, command: Written, answer: str | None = None) -> None:
         """ExaBGP has executed a command, and has answered it to the end; None: without saying so."""
         if command.text == FENCE and answer is not None:
-            if not self._listing:
-                self.gate.barrier.answered_without_list(self._clock())
-            self._listing = False
+            self._summary_ends()
         if command.text in (NEIGHBORS, CONFIGURATION):
             silent = self.gate.window.acks is not Acks.ON
             certain = command.text == CONFIGURATION or not (self.gate.window.version or "").startswith("4.")
@@ -252,6 +250,11 @@ class Conversation:
                 stale=self._engine.previous_run.found, learned=self.startup.learned,
                 unreadable=self.startup.unreadable,
             )  # fmt: skip
+
+    def _summary_ends(self) -> None:
+        if not self._listing:
+            self.gate.barrier.answered_without_list(self._clock())
+        self._listing = False
 
     def _advertised_listed(self, *, whole: bool) -> None:
         for route in self.local_list.ended():

@@ -18,16 +18,7 @@ STUCK: Final = 120.0
 def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
     """Give what is wrong with an ExaBGP and its BGP sessions; `now`: Unix time."""
     name, refused = router.engine.name, router.refused_in_a_row
-    if router.gate.window.foreign:
-        what = f"ExaBGP {name} answers `error` to `version`: rtrd speaks the API of ExaBGP 4 and 5"
-        yield Problem(
-            f"{what}; write exabgp.api.version=4 into its environment", None, "critical", f"api version {name}"
-        )
-    if router.gate.window.nameless:
-        what = (
-            f"ExaBGP {name} answers `version` without telling one: it is spoken to in what 4.2 and 5.0 have in common"
-        )
-        yield Problem(what, None, "warning", f"no version {name}")
+    yield from _of_api_version(router)
     if router.api.text_since is not None:
         what = f"ExaBGP {name} writes its events as text, which rtrd does not read, so no route is known"
         yield Problem(f"{what}: write `encoder json;` in the process section", router.api.text_since, "critical")
@@ -48,6 +39,20 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
     for address in sorted(router.engine.full):
         what = f"routes of {address} at router {name} are left out: its attribute sets would have more octets than"
         yield Problem(f"{what} `max-attributes`", None, "warning", f"full {name} {address}")
+
+
+def _of_api_version(router: ExaBGP) -> Iterator[Problem]:
+    name = router.engine.name
+    if router.gate.window.foreign:
+        what = f"ExaBGP {name} answers `error` to `version`: rtrd speaks the API of ExaBGP 4 and 5"
+        yield Problem(
+            f"{what}; write exabgp.api.version=4 into its environment", None, "critical", f"api version {name}"
+        )
+    if router.gate.window.nameless:
+        what = (
+            f"ExaBGP {name} answers `version` without telling one: it is spoken to in what 4.2 and 5.0 have in common"
+        )
+        yield Problem(what, None, "warning", f"no version {name}")
 
 
 def _of_memory(router: ExaBGP) -> Iterator[Problem]:

@@ -68,7 +68,7 @@ class EffectiveVRPs:
         """ASPAs: the same, and a guard holds them up with the VRPs."""
         self.expired_at_all = False
         """Every VRP in force is past the expire interval, or was dropped for that or because its cache wants it."""
-        self.why_expired = ""
+        self.why_expired = _PAST
         """Why, once that is so: the beginning of a sentence."""
         self.snapshot_used = False
         """The VRPs that count are those of the previous run: no cache has answered yet, or what they say is held."""

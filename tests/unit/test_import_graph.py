@@ -30,7 +30,7 @@ FLOORS = (
             "known_routers",
             "reload",
         }
-        | {"kept_sessions"}
+        | {"kept_sessions", "kept_versions"}
         | HISTORY
     },
     {"api": {"api"}},

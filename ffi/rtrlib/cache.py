@@ -171,8 +171,8 @@ class Cache:
     def reconnect(self, now: float) -> None:
         """Ask it now, with a new link; what it said counts meanwhile, and it is no failure."""
         self._backoff = BACKOFF_FIRST
-        self._resume.misled = False  # whoever asks for it may have replaced the cache
-        self._resume.try_newest()
+        self._resume.version_until = 0.0  # whoever asks for it may have replaced a cache that misled
+        self._resume.misled = False
         self._show_version(now)
         self._close()
         self._open(now)

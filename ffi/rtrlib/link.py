@@ -132,7 +132,9 @@ class Resume:
     version_until: float = 0.0
     """Until when a lower one is kept, by the caller's clock."""
     misled: bool = False
-    """It is kept since the cache speaks the newer one as it should not, also when a session went well meanwhile."""
+    """It is kept since the cache speaks the newer one as it should not."""
+    wanted: int | None = None
+    """The version in which the next connection is to begin, and no other: the cache wants it."""
     refused: set[int] = field(default_factory=set)
     """Versions that the cache refused since it agreed to one."""
     session_id: int | None = None
@@ -151,19 +153,9 @@ class Resume:
         """Give the session that can be taken up in a version."""
         return self.session_id if self.session_version == version else None
 
-    def begin_with(self, version: int, until: float) -> None:
-        """Begin with this version until then."""
-        self.version, self.version_until = version, until
-
     def mislead(self, until: float) -> None:
         """Take note that the cache speaks version 2 as it should not: version 1 is spoken until then."""
-        self.begin_with(ASPA_VERSION - 1, until)
-        self.misled = True
-
-    def try_newest(self) -> None:
-        """Begin the next session with the newest version, unless that misled us."""
-        if not self.misled:
-            self.version_until = 0.0
+        self.version, self.version_until, self.misled = ASPA_VERSION - 1, until, True
 
 
 class Link(Protocol):

@@ -47,8 +47,7 @@ SILENCE: Final = 60.0
 NOTIFY_GAP: Final = 0.02
 """Seconds from one query to the next one that a Serial Notify asks for: a flood of them is one query in that time."""
 LOWER_VERSION_FOR: Final = 86400.0
-"""Seconds after which a cache that wanted a lower version, without End of Data since, is tried with the newest again;
-and one that misled us in that."""
+"""Seconds after which a cache that misled us in a version is tried with it again."""
 WORDS_OF_VRP: Final = 4
 """Words of ASPAs that a cache may send in place of a VRP."""
 MOST_REPORTED: Final = 512
@@ -96,7 +95,8 @@ class NativeSession:
         """Begin with a query. `most`: VRPs that one answer may have."""
         if now >= resume.version_until:
             resume.version, resume.misled = resume.max_version, False
-        self.version = min(resume.version, resume.max_version)
+        self.version = min(resume.version if resume.wanted is None else resume.wanted, resume.max_version)
+        resume.wanted = None
         """In use, or asked for until the cache has answered."""
         self._resume = resume
         self._most = most
@@ -302,6 +302,7 @@ class NativeSession:
         """Take the version of the first answer (RFC 8210 section 7)."""
         self._agreed = True
         self._resume.refused.clear()
+        self._resume.wanted = None
         if header.version < self.version:
             self.version = header.version
             if not self._full:
@@ -358,7 +359,6 @@ class NativeSession:
         if self._aspas is not None:
             self._settle_aspas(self._aspas)
         self._resume.session_id, self._resume.session_version = self._session_id, self.version
-        self._resume.try_newest()
         self._resume.serial = _WORD.unpack_from(pdu, HEADER.size)[0]
         if self.version > 0 and self._intervals.follow_cache:
             refresh, retry, expire = _INTERVALS.unpack_from(pdu, HEADER.size + _WORD.size)
@@ -463,8 +463,7 @@ class NativeSession:
             self._end(Fault.REFUSED, f"the cache refuses version {self.version} of RTR: {spoken}")
             return
         resume.refused.add(self.version)
-        resume.begin_with(header.version, now + LOWER_VERSION_FOR)
-        self.version = header.version
+        resume.wanted = self.version = header.version
         self._asked_lower = True
         self._ask(now)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from _rov import ffi, lib
 from rtrlib.aspas import records as aspas_in
 from rtrlib.link import ASPAs, ASPAsLeftOut, Ended, Event, Failure, FullSet, Resume, RouterKeyEvent, SessionState, VRPs
-from rtrlib.native_session import LOWER_VERSION_FOR, MOST_REPORTED, NOTIFY_GAP, RECORDS, SILENCE, NativeSession
+from rtrlib.native_session import MOST_REPORTED, NOTIFY_GAP, RECORDS, SILENCE, NativeSession
 from rtrlib.rtr_socket import RTRSocketState as State
 from rtrlib.servers import Intervals
 from rtrlib.vrp import VRP, pack, unpack
@@ -262,15 +262,14 @@ def test_the_first_answer_may_be_of_a_lower_version() -> None:
     assert story.sent == serial_query(7, version=0)
 
 
-def test_a_refused_version_is_followed_for_a_day_without_session_and_serial() -> None:
+def test_a_refused_version_is_followed_without_session_and_serial() -> None:
     resume = Resume(max_version=1, session_id=SESSION, serial=7, session_version=1)
     story = Story(resume)
     assert (story.hears(report(4, version=0)), story.sent) == (["SYNC"], pdu(2, version=0))
     assert story.session.wants_again, "if the cache ends the connection now"
     lower = Story(resume)
     assert lower.sent == pdu(2, version=0)
-    later = NativeSession(resume, Intervals(), 1000, story.now + LOWER_VERSION_FOR)
-    assert later.take_octets()[0] == 1
+    assert Story(resume).sent == RESET_QUERY, "each connection begins with the newest"
 
 
 def test_a_cache_of_later_versions_only_is_named_by_them() -> None:

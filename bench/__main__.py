@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from bench import chain, change, chart, churn, history, loop, memory, relay, report, start, sync, updates, vrps
+from bench import aspas, chain, change, chart, churn, history, loop, memory, relay, report, start, sync, updates, vrps
 from bench.section import Section, Setting
 
 SECTIONS: Final = {
@@ -26,7 +26,7 @@ SECTIONS: Final = {
     "start": Section(start.measure, ()),
     "chain": Section(chain.measure, ("exabgp",), ("exabgp",)),
     "relay": Section(relay.measure, ("librtr0", "stayrtr")),
-    "aspas": Section(relay.with_aspas, ()),
+    "aspas": Section(aspas.measure, ()),
 }
 """In the order of the report."""
 

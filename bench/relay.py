@@ -32,8 +32,6 @@ BEGIN = b'"roas": ['
 ENTRY = b'{"prefix": "192.0.2.0/24", "maxLength": 24, "asn": "AS64500", "ta": "bench"},'
 """The VRP that comes and goes: an IPv4 one, which no generated one is equal to."""
 DELTA = FRAME + 20
-CUSTOMERS, PROVIDERS = 50_000, 3
-"""Fifteen times those of October 2026."""
 
 
 def octets(vrps: list[bytes]) -> int:
@@ -243,59 +241,3 @@ def served(path: Path) -> int | None:
     """How many VRPs the relay serves."""
     status = http_client.status(path)
     return None if status is None else status["rtr_server"]["vrps"]
-
-
-def with_aspas(setting: Setting) -> list[Comparison]:
-    """Let CLIENTS routers of version 2 load VRPs and ASPAs, and then hear of one customer's new list."""
-    vrps, folder, clients = setting.vrps, setting.folder, setting.sized(CLIENTS)
-    customers = generate.aspas(setting.sized(CUSTOMERS), PROVIDERS)
-    plain = start(folder, "plain", vrps, rtrd_cache)
-    cache = start(folder, "with-aspas", vrps, rtrd_cache, customers)
-    size, pdu = octets(vrps), 12 + 4 * PROVIDERS
-    crowd = None
-    try:
-        for server in (plain, cache):
-            ready(server.port)
-        watcher = Crowd(cache.port, 1, 2)
-        for server in (plain, cache):
-            Crowd(server.port, 1, 2).load(size + (server is cache) * pdu * len(customers))
-        before = [memory(server.process.pid)[0] for server in (cache, plain)]
-        seconds = {"VRPs and ASPAs": [], "VRPs alone": []}  # type: dict[str, list[float]]
-        for _ in range(setting.rounds):
-            seconds["VRPs and ASPAs"].append(Crowd(cache.port, 1, 2).load(size + pdu * len(customers)))
-            seconds["VRPs alone"].append(Crowd(plain.port, 1, 2).load(size))
-        watcher.load(size + pdu * len(customers))
-        argv = [sys.executable, "-m", "bench.crowd", str(cache.port), str(clients)]
-        argv += [str(size + pdu * len(customers)), str(FRAME + pdu), "2"]
-        crowd = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-        assert crowd.stdout is not None
-        crowd.stdout.readline()
-        first = next(iter(customers))
-        generate.write(cache.file, vrps, {**customers, first: [1, 2, 3]})
-        watcher.answered(NOTIFY)
-        began = time.monotonic()
-        last = json.loads(crowd.stdout.readline())["changed"] - began
-    finally:
-        if crowd is not None:
-            crowd.kill()
-            crowd.wait()
-        for server in (plain, cache):
-            server.process.stop()
-    about = (
-        f"{len(vrps):,} VRPs {setting.origin}; {len(customers):,} customers with {PROVIDERS} providers each; version 2."
-    )
-    return [
-        Comparison(
-            "From the query to the whole set, with ASPAs", "s", seconds, "VRPs alone", 1.2,
-            [about + " One router, which only counts octets."],
-        ),
-        Comparison(
-            "Memory of `rtrd cache` with ASPAs", "MiB", {"VRPs and ASPAs": before[:1], "VRPs alone": before[1:]},
-            None, None,
-            [about + " After one router has loaded everything."],
-        ),
-        Comparison(
-            f"One customer's new list, until the last of {clients} routers has it", "ms", {"rtrd cache": [1000 * last]},
-            None, 1000.0, [about + " From the first router's notify."],
-        ),
-    ]  # fmt: skip

@@ -54,7 +54,12 @@ def run_daemon(folder: Path, port: int, count: int) -> float:
     router.log.unlink(missing_ok=True)
     with router:
         router.wait_vrps(count, LIMIT)
-    said = router.log.read_text(encoding="utf-8").splitlines()
+    return sync_time(router.log)
+
+
+def sync_time(log: Path) -> float:
+    """Give the seconds from a daemon's first step toward its cache to its effective set, as its log has them."""
+    said = log.read_text(encoding="utf-8").splitlines()
     begin = next(line for line in said if "status=CONNECTING" in line)
     end = next(line for line in said if "VRPs changed" in line)
     moments = [dt.datetime.fromisoformat(line.split()[0]) for line in (begin, end)]

@@ -16,8 +16,9 @@ from tests.lab import rtr_wire
 from tests.lab.daemons import Daemon
 from tests.lab.faulty_cache import Connection, FaultyCache, raw
 from tests.lab.programs import asked, rtrd
+from tests.lab.stayrtr import StayRTR
 
-GOOD = VRP("192.0.2.0/24", 24, 64500)
+GOOD, OTHER = VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)
 OLD_ASPA = raw(11, struct.pack(">BBH3I", 1, 2, 2, 64496, 64497, 64498), version=2)
 ASPA = raw(11, struct.pack(">2I", 64496, 64497), version=2, session=0x0100)
 
@@ -111,6 +112,28 @@ def test_a_cache_of_an_old_draft_is_spoken_to_in_version_1_and_named_also_after_
     daemon.wait_status(
         lambda now: server(now)["faults"].get("old-draft") == 1, "another trial, as an operator wants it"
     )
+
+
+def test_a_real_stayrtr_of_the_old_draft_is_told_apart(lab: Lab) -> None:
+    """Debian 12's, with a file of Debian 12's rpki-client: it accepts version 2."""
+    cache = StayRTR(lab.folder, [GOOD])
+    file = json.loads(cache.file.read_text())
+    lists = [{"customer_asid": 64496, "expires": 1900000000, "providers": [64497, 64498]}]
+    cache.file.write_text(json.dumps(file | {"provider_authorizations": {"ipv4": lists, "ipv6": lists}}))
+    lab.start(cache)
+    daemon = lab.start(Daemon(lab.folder, [[cache]]))
+    status = daemon.wait_status(lambda now: server(now)["version"] == 1 and server(now)["vrps"] == 1, "version 1")
+    assert server(status)["faults"] == {"old-draft": 1}
+    assert status["aspas"] == 0
+    cache.serve([GOOD, OTHER])
+    daemon.wait_vrps(2)
+
+
+def test_a_real_stayrtr_without_aspas_is_spoken_to_in_version_2(lab: Lab) -> None:
+    cache = lab.start(StayRTR(lab.folder, [GOOD]))
+    daemon = lab.start(Daemon(lab.folder, [[cache]]))
+    status = daemon.wait_vrps(1)
+    assert (server(status)["version"], server(status)["faults"]) == (2, {})
 
 
 SHUTDOWN = rtr_wire.encode(pdu.ErrorReport(2, 13, b"", "for good"))

@@ -1,8 +1,10 @@
-"""Validates routes (RFC 6811) with loops over Python's two radix trees, the way people write them."""
+"""Loads VRPs into Python's two radix trees and validates routes (RFC 6811) with loops, the way people write them."""
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
+from pathlib import Path
 
 import pytricia
 import radix
@@ -14,6 +16,19 @@ VALID, NOT_FOUND, INVALID = 0, 1, 2
 
 def _verdict(found: bool, matched: bool) -> int:
     return VALID if matched else INVALID if found else NOT_FOUND
+
+
+def load_py_radix(file: Path) -> radix.Radix:
+    """Read Routinator's CSV, packed by gzip, into a tree."""
+    tree = radix.Radix()
+    with gzip.open(file, "rt", encoding="ascii") as lines:
+        next(lines)
+        for line in lines:
+            asn, prefix, most, _ = line.split(",")
+            address, length = prefix.split("/")
+            node = tree.add(network=address, masklen=int(length))
+            node.data.setdefault("vrps", []).append((int(asn[2:]), int(most)))
+    return tree
 
 
 def py_radix(vrps: list[bytes]) -> Callable[[list[tuple[int, str, int]]], bytes]:

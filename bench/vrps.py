@@ -26,6 +26,7 @@ void *bench_fill(const void *vrps, size_t n);
 void bench_addresses(const void *routes, size_t n, void *out);
 double bench_validate(void *table, const void *routes, const void *addresses, size_t n, uint8_t *out);
 """
+LINE_BY_LINE = "py-radix, line by line"
 WORDS = ("valid", "not-found", "invalid")
 
 
@@ -50,6 +51,31 @@ def seconds(function: Callable[[], object]) -> float:
     begin = time.perf_counter()
     function()
     return time.perf_counter() - begin
+
+
+def cpu(function: Callable[[], object]) -> float:
+    """One run, in seconds of CPU."""
+    gc.collect()
+    begin = time.process_time()
+    function()
+    return time.process_time() - begin
+
+
+def loaded(vrps: list[bytes], folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Read the same file into a table of ours and into a radix tree."""
+    file = folder / "vrps.csv.gz"
+    table = PfxTable()
+    table.add_records((asn, address, length, most) for address, length, most, asn in map(text_of, vrps))
+    table.to_csv(file)
+    assert set(PfxTable.from_file(file)) == set(table)
+    assert sum(len(node.data["vrps"]) for node in trees.load_py_radix(file)) == len(table)
+    return interleaved(
+        rounds,
+        {
+            "rtrlib PfxTable.from_file": lambda: cpu(lambda: PfxTable.from_file(file)),
+            LINE_BY_LINE: lambda: cpu(lambda: trees.load_py_radix(file)),
+        },
+    )
 
 
 class Tables:
@@ -141,8 +167,11 @@ def measure(setting: Setting) -> list[Comparison]:
             "librtr through cffi from text": lambda: each(tables.librtr_from_text),
             "librtr through cffi from a ready struct": lambda: each(lambda: tables.librtr_once_a_route(ready)),
             "librtr in a C loop": c_loop,
+            "pytricia in a loop": lambda: each(lambda: by_tricia(tables.texts)),
         },
     )
+    beside_pytricia = _of(single, "pytricia in a loop")
+    del single["pytricia in a loop"]
     print("validate_many, us", flush=True)
     many = interleaved(
         rounds,
@@ -153,6 +182,8 @@ def measure(setting: Setting) -> list[Comparison]:
             "pytricia in a loop": lambda: each(lambda: by_tricia(tables.texts)),
         },
     )
+    print("a file, s of CPU", flush=True)
+    read = loaded(vrps, setting.folder, rounds)
     print("records, s", flush=True)
     table = VRPTable()
     table.activate({0: None})
@@ -169,6 +200,14 @@ def measure(setting: Setting) -> list[Comparison]:
     return [
         Comparison(one_at_a_time, "us a route", single, "librtr through cffi from text", 1.3, [note, forms]),
         Comparison(
+            f"{one_at_a_time}, beside pytricia",
+            "us a route",
+            beside_pytricia,
+            "pytricia in a loop",
+            1.0,
+            ["Nobody asks for reasons, which ours makes when somebody does."],
+        ),
+        Comparison(
             f"{in_one}, beside librtr", "us a route", _of(many, "librtr in a C loop"), "librtr in a C loop", 0.1, [note]
         ),
         *(
@@ -176,6 +215,14 @@ def measure(setting: Setting) -> list[Comparison]:
                 f"{in_one}, beside {tree}", "us a route", _of(many, f"{tree} in a loop"), f"{tree} in a loop", 0.05
             )
             for tree in ("py-radix", "pytricia")
+        ),
+        Comparison(
+            f"Load {len(vrps):,} VRPs from a file",
+            "s of CPU",
+            read,
+            LINE_BY_LINE,
+            1.0,
+            ["Routinator's CSV, packed by gzip. Ours checks every field."],
         ),
         Comparison(f"List {len(vrps):,} VRPs in Python", "s", listed, None, at_most, ["Each as a PFXRecord."]),
     ]

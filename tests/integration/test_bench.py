@@ -25,7 +25,9 @@ def test_each_section_by_itself(tmp_path: Path) -> None:
             "vrps",
             [
                 "Validate, one route at a time",
+                "Validate, one route at a time from Python, beside pytricia",
                 *(f"Validate, many routes in one call, beside {peer}" for peer in ("librtr", "py-radix", "pytricia")),
+                "Load 2,000 VRPs from a file",
                 "List 2,000 VRPs",
             ],
         ),

@@ -11,9 +11,10 @@ import ipaddress
 import os
 import select
 import socket
-from typing import Final, Protocol
+from typing import Final
 
 from rtrlib import forks
+from rtrlib.channels import Channel, Plain
 from rtrlib.faults import Fault, FaultError, ended, unreachable, unresolved
 from rtrlib.link import Ended, Event, LinkEnded, Resume
 from rtrlib.native_session import NativeSession
@@ -31,59 +32,6 @@ VRP_OCTETS: Final = 64
 FAREWELL: Final = 256 << 10
 """Octets of the cache that are thrown away before the connection is closed: what is unread then would reset it, and
 the Error Report might be lost."""
-
-
-class Channel(Protocol):
-    """What is between RTR and a socket."""
-
-    is_open: bool
-    """RTR may be spoken."""
-    is_over: bool
-    """The cache says that nothing more comes."""
-    hint: str
-    """What may be the matter when the cache ends an open connection without a word."""
-
-    def receive(self, octets: bytes) -> bytes:
-        """Take octets of the socket, give those of RTR. FaultError: this can't go on."""
-
-    def send(self, octets: bytes) -> None:
-        """Take octets of RTR."""
-
-    def take_octets(self) -> bytes:
-        """Give those for the socket, once."""
-
-    def end(self) -> None:
-        """Say that nothing more comes."""
-
-    def ended(self, error: str) -> str:
-        """Say how a connection ended that was not open yet."""
-
-
-class _Plain:
-    """TCP: the octets of RTR, and nothing else."""
-
-    is_open = True
-    is_over = False
-    hint = ""
-
-    def __init__(self) -> None:
-        self._out = b""
-
-    def receive(self, octets: bytes) -> bytes:
-        return octets
-
-    def send(self, octets: bytes) -> None:
-        self._out += octets
-
-    def take_octets(self) -> bytes:
-        octets, self._out = self._out, b""
-        return octets
-
-    def end(self) -> None:
-        pass
-
-    def ended(self, error: str) -> str:
-        return error
 
 
 class NativeLink:
@@ -231,7 +179,7 @@ class NativeLink:
         self._socket = self._ssh.socket
         self._epoll.register(self._socket, select.EPOLLIN)
         self._epoll.register(self._ssh.stderr(), select.EPOLLIN)
-        self._channel = _Plain()
+        self._channel = Plain()
         events = self._begin(now)
         self._flush()
         return events
@@ -270,7 +218,7 @@ class NativeLink:
         if self._error:
             return self._connect()
         server, tls = self._server, self._needs.tls
-        self._channel = TLSChannel(server, tls) if isinstance(server, TLSServer) and tls is not None else _Plain()
+        self._channel = TLSChannel(server, tls) if isinstance(server, TLSServer) and tls is not None else Plain()
         events = self._begin(now) if self._channel.is_open else []
         self._flush()
         return events

@@ -20,13 +20,13 @@ from rtrlib.engines import Engines
 from rtrlib.exceptions import RTRInitError, SyncTimeout
 from rtrlib.failover import START_TIMEOUT
 from rtrlib.link import MEMORY_LIMIT
-from rtrlib.listener import VRPListener, check_listener
+from rtrlib.listener import VRPListener
 from rtrlib.lookups import Lookups
 from rtrlib.manager_group import ManagerGroup
+from rtrlib.own_loop import OwnLoop, follows
 from rtrlib.readers import Readers
 from rtrlib.records import PFXRecord, SPKIRecord
 from rtrlib.rtr_pdus import MAX_VERSION
-from rtrlib.rtr_socket import RTRSocket
 from rtrlib.servers import VERSION_RANGE, CacheGroup, Engine, Intervals, TCPServer, check_engine, check_groups
 from rtrlib.validation import PfxvState, Reason, ValidationResult
 from rtrlib.vrp_table import VRPTable
@@ -39,7 +39,7 @@ NOTHING: Final = VRPTable()
 """What a manager that does not run knows."""
 
 
-class RTRManager(Lookups):
+class RTRManager(Lookups, OwnLoop):
     """Groups of caches, used by preference (rtrlib.failover), each cache with a client of its own."""
 
     def __init__(  # noqa: PLR0917 - rtrlib-python's order
@@ -90,7 +90,7 @@ class RTRManager(Lookups):
         elif host is not None or port is not None:
             raise RTRInitError("a manager takes a host and a port, or groups, but not both")
         groups = check_groups(groups)
-        options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=_follows(intervals))
+        options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=follows(intervals))
         start_timeout = option_seconds("start_timeout", start_timeout)
         memory_limit = option_number("memory_limit", memory_limit, MEMORY_RANGE, "bytes")
         isolated = option_flag("isolated", isolated)
@@ -106,7 +106,6 @@ class RTRManager(Lookups):
         self._dispatcher = Dispatcher(groups, options, self._engines.connect, start_timeout, clock, wall=wall)
         self._lifecycle = threading.RLock()
         self._opened = False
-        """In a loop of the caller, by `open`."""
         self._driver: Driver | None = None
         """In a thread of ours, by `start`."""
         self._last: Driver | None = None
@@ -284,6 +283,9 @@ class RTRManager(Lookups):
         for record in self.ipv6_records():
             callback(record, data)
 
+    def _is_started(self) -> bool:
+        return self._driver is not None
+
     def _running(self) -> Driver:
         driver = self._driver
         if driver is None:
@@ -322,74 +324,6 @@ class RTRManager(Lookups):
     def _detach(self) -> None:
         if self._finalizer is not None:
             self._finalizer.detach()
-
-    def open(self, listener: VRPListener) -> None:
-        """Start the most preferred group, in a loop of the caller's. RTRInitError: it is open or started already.
-
-        `listener` must be a fresh one, which knows of no VRPs. OptionTypeError: it lacks a method.
-        """
-        check_listener(listener)
-        with self._lifecycle:
-            if self._driver is not None:
-                raise RTRInitError("the manager is started: it cannot be opened in another loop as well")
-            self._dispatcher.open(listener)
-            self._opened = True
-
-    def fileno(self) -> int:
-        """Return what is readable when `dispatch` has something to do. RTRInitError when it is not open."""
-        return self._dispatcher.fileno()
-
-    def dispatch(self) -> float | None:
-        """Handle what is pending: bounded work, no waiting.
-
-        Returns the seconds after which to call again even if `fileno` is not readable; None: no need to.
-        """
-        return self._dispatcher.dispatch()
-
-    def close(self) -> None:
-        """Undo `open`: disconnect, end every child process, tell the listener nothing; `open` may follow."""
-        if self._opened:
-            self._dispatcher.close()
-            self._opened = False
-
-    def regroup(
-        self,
-        groups: Sequence[CacheGroup],
-        refresh_interval: int = 3600,
-        expire_interval: int = 7200,
-        retry_interval: int = 600,
-        *,
-        intervals: Literal["configured", "cache"] = "configured",
-    ) -> None:
-        """Use other groups and intervals from now on, after `open`, in the loop that dispatches.
-
-        A cache with equal options, in any group, keeps its connection, session and VRPs; with other intervals it is
-        connected to again, and its VRPs count meanwhile. What is in force stays so until a group of the new ones is
-        usable. RTRInitError: what is wrong, and nothing has changed.
-        """
-        if self._driver is not None:
-            raise RTRInitError("the manager has a thread of its own, in which its groups stay as they are")
-        groups = check_groups(groups)
-        options = Intervals(refresh_interval, retry_interval, expire_interval, follow_cache=_follows(intervals))
-        self._engines.load(groups)
-        self._dispatcher.regroup(groups, options)
-
-    def reconnect(self, caches: Iterable[RTRSocket]) -> None:
-        """Ask these caches now, after `open`, in the loop that dispatches.
-
-        What a cache said counts until it says something else, or expires. One whose group is not started, since a
-        more preferred one is in use, stays as it is. RTRInitError: it is not open.
-        """
-        if not self._opened:
-            raise RTRInitError("the manager is not open")
-        self._dispatcher.reconnect([cache.index for cache in caches])
-
-    def speak_lower(self, cache: RTRSocket, seconds: float) -> None:
-        """Speak version 1 with a cache for so long: as `lower_version_until` said in an earlier life of the program.
-
-        To be called after the constructor or `regroup`, before anything is dispatched: a session goes on as it began.
-        """
-        self._dispatcher.speak_lower(cache.index, seconds)
 
     def __enter__(self) -> Self:
         """Start it, unless it is started already, and wait for sync. SyncTimeout: if it started it, it stops it."""
@@ -443,9 +377,3 @@ class RTRManager(Lookups):
         with self._lifecycle:
             self._entered -= 1
             return not self._entered and self._started_by_with
-
-
-def _follows(intervals: str) -> bool:
-    if intervals not in {"configured", "cache"}:
-        raise RTRInitError(f"intervals must be 'configured' or 'cache', not {intervals!r:.60}")
-    return intervals == "cache"

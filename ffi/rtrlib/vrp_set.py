@@ -11,9 +11,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import Any, Concatenate, NamedTuple, ParamSpec
 
-import _rov
 from _rov import ffi, lib
 from rtrlib.vrp import PACKED, VRP, prefix_text, unpack
+from rtrlib.vrp_filters import VRPFilter, packed_filter, parse_prefix
 
 SOURCES = 32
 SLURM = lib.VRPSET_ASSERTIONS
@@ -38,29 +38,11 @@ _ALL = ((4, bytes(16), 0), (6, bytes(16), 0))
 _P = ParamSpec("_P")
 
 
-class VRPFilter(NamedTuple):
-    """A filter (RFC 8416 section 3.3.1): matches VRPs with this prefix or a more specific one, and of this AS."""
-
-    prefix: str | None
-    """As text; None: any."""
-    asn: int | None
-    """None: any."""
-
-
 class CoveringVRP(NamedTuple):
     """A VRP that covers a route, and the mask of the sources that have it."""
 
     vrp: VRP
     sources: int
-
-
-def parse_prefix(prefix: str) -> _rov.Prefix:
-    """Give the native `struct prefix`. Raises ValueError for what is not a prefix or has host bits."""
-    parsed = ffi.new("struct prefix *")
-    text = prefix.encode("ascii", "replace")
-    if not lib.prefix_parse(text, len(text), parsed):
-        raise ValueError(f"{prefix!r} is not a prefix: expected ADDRESS/LENGTH with no bits set behind the length")
-    return parsed
 
 
 class VRPChanges:
@@ -191,7 +173,7 @@ class VRPSet:
         A VRP that one of them matches does not count, unless it is one of `SLURM`. ValueError for a filter with
         neither prefix nor AS, or whose prefix is not one.
         """
-        packed = [_pack_filter(one) for one in filters]
+        packed = [packed_filter(one) for one in filters]
         return self._apply(lib.vrpset_filter, b"".join(packed), len(packed), changes=changes)
 
     def apply_drop(self, source: int) -> Apply:
@@ -380,19 +362,6 @@ def validities(routes: Any, validate: Callable[..., object]) -> bytes:
         out = bytearray(count)
         validate(view, count, ffi.from_buffer(out))
         return bytes(out)
-
-
-def _pack_filter(one: VRPFilter) -> bytes:
-    address, length, family = bytes(16), 0, 0
-    if one.prefix is not None:
-        parsed = parse_prefix(one.prefix)
-        address, length, family = bytes(parsed.addr), parsed.len, parsed.family
-    elif one.asn is None:
-        raise ValueError("a filter needs a prefix, an AS number, or both")
-    try:
-        return PACKED.pack(address, one.asn or 0, length, family, one.asn is None, 0)
-    except struct.error as error:
-        raise ValueError(f"{one.asn} is not an AS number") from error
 
 
 def _mask(sources: Iterable[int]) -> int:

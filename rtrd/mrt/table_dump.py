@@ -23,7 +23,8 @@ from rtrd.rib.native_terms import prefix_text
 from rtrd.rib.terms import PATH_OUTCOMES
 from rtrd.rib.whatif import COVERS
 from rtrlib.aspa_paths import LocalRole, native_set
-from rtrlib.vrp_set import VALIDITIES, VRPSet, parse_prefix
+from rtrlib.vrp_filters import parse_prefix
+from rtrlib.vrp_set import VALIDITIES, VRPSet
 
 CHUNK: Final = 1 << 20
 """Octets that are read at a time."""

@@ -26,7 +26,8 @@ from rtrd.rib.terms import (
 from rtrd.tags import Tag
 from rtrlib.aspa_paths import native_set
 from rtrlib.aspas import ASPAIndex
-from rtrlib.vrp_set import VALIDITIES, VRPChanges, VRPSet, parse_prefix
+from rtrlib.vrp_filters import parse_prefix
+from rtrlib.vrp_set import VALIDITIES, VRPChanges, VRPSet
 
 _ROWS = 512
 _FEW = 64

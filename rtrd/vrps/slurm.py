@@ -25,7 +25,7 @@ from rtrlib.aspas import ASPA, MOST_PROVIDERS
 from rtrlib.json_lines import Path, line_of
 from rtrlib.vrp import VRP
 from rtrlib.vrp_entries import SPKI_SIZE, RouterKey
-from rtrlib.vrp_set import VRPFilter, parse_prefix
+from rtrlib.vrp_filters import VRPFilter, parse_prefix
 
 MOST_FAULTS: Final = 20
 """How many faults of a file are described; the others are only counted."""

@@ -20,7 +20,8 @@ from rtrd.vrps.slurm import File, Reasons, SlurmError, check_overlaps, parse
 from rtrd.vrps.task_queue import TaskQueue
 from rtrlib import aspas
 from rtrlib.vrp import pack
-from rtrlib.vrp_set import SLURM, Apply, VRPChanges, VRPFilter, VRPSet
+from rtrlib.vrp_filters import VRPFilter
+from rtrlib.vrp_set import SLURM, Apply, VRPChanges, VRPSet
 
 POLL: Final = 1.0
 """Seconds between two looks at the files."""

@@ -5,7 +5,7 @@ import ipaddress
 from hypothesis import strategies as st
 
 from rtrlib.vrp import VRP
-from rtrlib.vrp_set import VRPFilter
+from rtrlib.vrp_filters import VRPFilter
 
 ASNS = st.sampled_from([0, 1, 64500, 64501, 65536, 4294967295])
 

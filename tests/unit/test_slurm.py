@@ -14,7 +14,7 @@ from rtrlib.aspas import ASPA
 from rtrlib.json_lines import line_of
 from rtrlib.vrp import VRP
 from rtrlib.vrp_entries import RouterKey
-from rtrlib.vrp_set import VRPFilter
+from rtrlib.vrp_filters import VRPFilter
 from tests.lab.slurm_text import slurm_text
 from tests.lab.strategies import filters, vrps
 

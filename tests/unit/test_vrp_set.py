@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from _rov import lib
 from rtrlib import vrp_set as vrp_sets
 from rtrlib.vrp import PACKED, VRP, pack, unpack
-from rtrlib.vrp_set import OF_PREFIX, PARTS, SLURM, VALIDITIES, Apply, VRPChanges, VRPFilter, VRPSet
+from rtrlib.vrp_filters import VRPFilter
+from rtrlib.vrp_set import OF_PREFIX, PARTS, SLURM, VALIDITIES, Apply, VRPChanges, VRPSet
 from tests.lab import rfc6811
 from tests.lab.strategies import ASNS, filters, prefixes, vrps
 from tests.lab.vrp_sets import set_of

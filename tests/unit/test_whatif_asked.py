@@ -11,7 +11,8 @@ from rtrd.api.whatif import WhatIf
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.notation import parse_edit, parse_vrp, written
 from rtrlib.vrp import VRP, pack
-from rtrlib.vrp_set import VRPFilter, VRPSet
+from rtrlib.vrp_filters import VRPFilter
+from rtrlib.vrp_set import VRPSet
 from tests.lab import promised
 from tests.lab.observed import Observed
 from tests.lab.statuses import AllRouters, NamedCache, would_change

@@ -250,7 +250,7 @@ class ChangeMonitor:
             yield _State(("active", ""), active, "active", text, {"group": active})
         if self._guarding.enabled:
             guard = self._guarding.status()
-            text = "nothing is held" if guard["held"] is None else "a VRP change is held"
+            text = "nothing is held" if guard["held"] is None else "a change of VRPs or ASPAs is held"
             yield _State(("guard", ""), guard["state"], "guard", f"guard: {text} ({guard['state']})", guard)
         for router in self._routers.all():
             name = router.engine.name

@@ -47,7 +47,7 @@ class ChangeHandlers:
         except NothingHeldError as error:
             raise ConflictError(str(error)) from error
         status = self._guarding.status()
-        text = f"the held VRP change is {decision} by {by}"
+        text = f"the held change is {decision} by {by}"
         self._event_log.add("guard", text, **status, decision=decision, by=by)
         return json(status)
 

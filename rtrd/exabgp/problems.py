@@ -48,11 +48,6 @@ def _of_api_version(router: ExaBGP) -> Iterator[Problem]:
         yield Problem(
             f"{what}; write exabgp.api.version=4 into its environment", None, "critical", f"api version {name}"
         )
-    if router.gate.window.nameless:
-        what = (
-            f"ExaBGP {name} answers `version` without telling one: it is spoken to in what 4.2 and 5.0 have in common"
-        )
-        yield Problem(what, None, "warning", f"no version {name}")
 
 
 def _of_memory(router: ExaBGP) -> Iterator[Problem]:

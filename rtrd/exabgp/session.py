@@ -87,7 +87,7 @@ class ExaBGP:
         self._wall = wall
         self._loop = asyncio.get_running_loop()
         self._limiter = log.RateLimiter(clock)
-        self._foreign = False
+        self._foreign = self._nameless = False
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._working = False
@@ -372,8 +372,8 @@ class ExaBGP:
         idle = gate.may_write(now) and self._write_commands(now)
         while (step := gate.next(now, idle=idle)) is not None:
             self._take(step)
-        if gate.window.foreign is not self._foreign:
-            self._foreign_changed()
+        if (gate.window.foreign, gate.window.nameless) != (self._foreign, self._nameless):
+            self._api_version_changed()
         self.work_soon()
         self._set_timer(now)
 
@@ -401,8 +401,13 @@ class ExaBGP:
             self.engine.table.barrier_falls()
             self._pump_soon()
 
-    def _foreign_changed(self) -> None:
-        self._foreign = self.gate.window.foreign
+    def _api_version_changed(self) -> None:
+        before, self._foreign, self._nameless = self._nameless, self.gate.window.foreign, self.gate.window.nameless
+        if self._nameless and not before:
+            logger.warning(
+                "ExaBGP answers `version` without telling one: it is spoken to in what 4.2 and 5.0 have in common",
+                router=self.engine.name,
+            )
         if self._foreign:
             logger.error(
                 "ExaBGP answers `error` to `version`: rtrd speaks the API of ExaBGP 4 and 5", router=self.engine.name

@@ -21,7 +21,7 @@ def settled(world: World) -> World:
 
 
 def test_killed_by_the_kernel_for_its_memory(make_world: MakeWorld) -> None:
-    """As by MemoryMax of the unit: the next one relearns, and corrects what differs."""
+    """As by MemoryMax of the unit: the next one learns all anew, and corrects what differs."""
     world = settled(make_world())
     pid = world.helper()
     with memory_group() as group:

@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from rtrd.config import Action, ActionName, AsSetAction, NeighborConfig, PolicyRule, PrefixLengths
+from rtrd.config import Action, ActionName, AsSetAction, NeighborConfig, PolicyRule
+from rtrd.config.when import PrefixLengths, When, lengths_of
 from rtrd.tags import VALIDITIES, Tag, Validity, is_rfc8097
 from rtrlib.aspa_paths import LocalRole
 
@@ -53,10 +54,26 @@ class Kind(NamedTuple):
     """What we are to it (RFC 9234 section 3)."""
 
 
+class Demands:
+    """What a rule demands of a route beside its communities and its length; equal only to itself. All must hold."""
+
+    __slots__ = ("__weakref__", "as_set", "origins", "prefixes")
+
+    def __init__(
+        self, prefixes: Iterable[tuple[str, int, int]] = (), origins: Iterable[int] = (), as_set: bool | None = None
+    ) -> None:
+        self.prefixes = tuple(prefixes)
+        """It is within one of these prefixes, and its length is from the first number to the second; none: any."""
+        self.origins = tuple(origins)
+        """Its origin AS is one of these; none: any, and also where it can't be told."""
+        self.as_set = as_set
+        """Whether its path has an AS_SET or AS_CONFED_SET; None: either."""
+
+
 class Rule:
     """One rule of the policy, each validity resolved to a treatment beforehand."""
 
-    __slots__ = ("as_set", "aspa_invalid", "communities", "leak", "lengths", "neighbors", "to", "treatments")
+    __slots__ = ("as_set", "aspa_invalid", "communities", "demands", "leak", "lengths", "neighbors", "to", "treatments")
 
     def __init__(self, config: PolicyRule) -> None:
         named: dict[Validity, Action | None] = {
@@ -80,6 +97,8 @@ class Rule:
         """It is for routes that have one of them; none: for all."""
         self.lengths = ALL_LENGTHS if when is None or when.prefix_length is None else _lengths(when.prefix_length)
         """The shortest and the longest prefix that it is for, of IPv4 and of IPv6."""
+        self.demands = None if when is None else _demands(when)
+        """What else it demands of a route; None: nothing."""
         self.treatments: dict[Validity, Treatment] = {}
         for validity in VALIDITIES:
             action = named[validity]
@@ -100,7 +119,7 @@ class Rule:
     @property
     def for_all(self) -> bool:
         """It is for all routes of its neighbors."""
-        return not self.communities and self.lengths == ALL_LENGTHS
+        return not self.communities and self.lengths == ALL_LENGTHS and self.demands is None
 
     def receivers(self, neighbors: Iterable[str], source: str) -> list[str]:
         """Return which of the neighbors get this rule's announcements of a route learned from `source`.
@@ -204,6 +223,12 @@ def _kind(config: NeighborConfig) -> Kind:
         config.name,
         config.local_role,
     )
+
+
+def _demands(when: When) -> Demands | None:
+    if when.prefixes is None and when.origin is None and when.as_set is None:
+        return None
+    return Demands(map(lengths_of, when.prefixes or ()), map(int, when.origin or ()), when.as_set)
 
 
 def _lengths(config: PrefixLengths) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -17,6 +17,7 @@ from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.faults import FaultyFileError, FileFault, Report
 from rtrd.base.files import read_file
 from rtrd.config import checks
+from rtrd.config.mapping import Mapping
 from rtrd.config.nats import (
     SUBJECT_OF_ALL,
     NATSServer,
@@ -26,7 +27,19 @@ from rtrd.config.nats import (
     parse_nats_server,
     parse_subject,
 )
-from rtrd.config.types import PARSERS, Address, DeviceName, HostName, Name, NeighborMatch, Network, RouterName, Share
+from rtrd.config.types import (
+    PARSERS,
+    Address,
+    ASNumber,
+    DeviceName,
+    HostName,
+    Name,
+    NeighborMatch,
+    Network,
+    RouterName,
+    Share,
+)
+from rtrd.config.when import PrefixLengths, PrefixRange, When, alone, check_lengths, check_prefix_range, check_when
 from rtrd.config.yaml_reader import FAULTY, Node, Schema, read
 from rtrd.tags import Tag, TagSpec, parse_community, parse_tag
 
@@ -40,15 +53,11 @@ ActionName = Literal["announce", "withdraw", "observe", "hold"]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
-class _Mapping(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
-    """What all mappings of the file have in common."""
-
-
 Addresses = Annotated[tuple[Address, ...], Meta(min_length=1)]
 Matches = Annotated[tuple[NeighborMatch, ...], Meta(min_length=1)]
 
 
-class AOKey(_Mapping, frozen=True):
+class AOKey(Mapping, frozen=True):
     """A key of TCP-AO (RFC 5925)."""
 
     key_file: Path
@@ -57,7 +66,7 @@ class AOKey(_Mapping, frozen=True):
     algorithm: Literal["hmac-sha1", "aes-128-cmac", "hmac-sha256"] = "hmac-sha1"
 
 
-class CacheServer(_Mapping, frozen=True):
+class CacheServer(Mapping, frozen=True):
     """One cache: where an RTR server listens, and how it is reached."""
 
     host: HostName
@@ -81,7 +90,7 @@ class CacheServer(_Mapping, frozen=True):
     """None: that of all caches."""
 
 
-class Group(_Mapping, frozen=True):
+class Group(Mapping, frozen=True):
     """Caches used together; the group with the lower preference is used first."""
 
     name: Name
@@ -89,7 +98,7 @@ class Group(_Mapping, frozen=True):
     servers: Annotated[tuple[CacheServer, ...], Meta(min_length=1)]
 
 
-class Caches(_Mapping, frozen=True):
+class Caches(Mapping, frozen=True):
     """Where VRPs come from, and how long they count; intervals in seconds (RFC 8210 section 6)."""
 
     groups: Annotated[tuple[Group, ...], Meta(min_length=1)]
@@ -105,7 +114,7 @@ class Caches(_Mapping, frozen=True):
     """MiB that the VRPs of a cache may take; of a cache that librtr speaks with, the address space of its process."""
 
 
-class Guard(_Mapping, frozen=True):
+class Guard(Mapping, frozen=True):
     """Which changes of the VRPs and ASPAs are held, and for how long, in seconds."""
 
     max_newly_invalid: Share = Share(0.05)
@@ -114,7 +123,7 @@ class Guard(_Mapping, frozen=True):
     hold: Annotated[int, Meta(ge=1, le=86400)] = 300
 
 
-class History(_Mapping, frozen=True):
+class History(Mapping, frozen=True):
     """How much of what became of the routes is kept."""
 
     max_age: Annotated[int, Meta(ge=3600, le=315360000)] = 7776000
@@ -123,7 +132,7 @@ class History(_Mapping, frozen=True):
     """MiB."""
 
 
-class TLS(_Mapping, frozen=True):
+class TLS(Mapping, frozen=True):
     """Where routers connect over TLS, and with what (RFC 8210 section 9.2)."""
 
     listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)]
@@ -138,7 +147,7 @@ MaxVersion: TypeAlias = Annotated[int, Meta(ge=0, le=2)]
 """The highest version of RTR that is spoken."""
 
 
-class RouterClients(_Mapping, frozen=True):
+class RouterClients(Mapping, frozen=True):
     """Some routers that connect to the relay, by their addresses: how they sign TCP, which RTR they get."""
 
     match: Annotated[tuple[Network, ...], Meta(min_length=1)]
@@ -148,7 +157,7 @@ class RouterClients(_Mapping, frozen=True):
     """None: that of the relay."""
 
 
-class RTRServer(_Mapping, frozen=True):
+class RTRServer(Mapping, frozen=True):
     """The relay: where rtrd itself serves RTR. Intervals in seconds; None: those of the caches."""
 
     listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)] | None = None
@@ -163,7 +172,7 @@ class RTRServer(_Mapping, frozen=True):
     """What routers of version 2 are told when rtrd ends."""
 
 
-class BMP(_Mapping, frozen=True):
+class BMP(Mapping, frozen=True):
     """Where routers tell their routes by BMP (RFC 7854)."""
 
     listen: Annotated[tuple[Endpoint, ...], Meta(min_length=1)] | None = None
@@ -174,7 +183,7 @@ class BMP(_Mapping, frozen=True):
     """Seconds for which the routes of a lost connection stay."""
 
 
-class Bird(_Mapping, frozen=True):
+class Bird(Mapping, frozen=True):
     """A BIRD on this host whose tables are audited now and then."""
 
     socket: Path = Path("/run/bird/bird.ctl")
@@ -182,7 +191,7 @@ class Bird(_Mapping, frozen=True):
     """Seconds between two audits."""
 
 
-class Events(_Mapping, frozen=True):
+class Events(Mapping, frozen=True):
     """Where events are published, for a view of many hosts."""
 
     nats: NATSServer
@@ -197,7 +206,7 @@ class Events(_Mapping, frozen=True):
     """MiB that wait in files at most."""
 
 
-class Action(_Mapping, frozen=True):
+class Action(Mapping, frozen=True):
     """What is done with a route of one validity."""
 
     action: ActionName
@@ -205,27 +214,13 @@ class Action(_Mapping, frozen=True):
     local_preference: Annotated[int, Meta(ge=0, le=4294967295)] | None = None
 
 
-class AsSetAction(_Mapping, frozen=True):
+class AsSetAction(Mapping, frozen=True):
     """What is done with a route whose path has an AS_SET."""
 
     action: Literal["withdraw", "observe", "hold"]
 
 
-class PrefixLengths(_Mapping, frozen=True):
-    """The shortest and the longest prefix; None: no prefix of the family."""
-
-    ipv4: tuple[Annotated[int, Meta(ge=0, le=32)], ...] | None = None
-    ipv6: tuple[Annotated[int, Meta(ge=0, le=128)], ...] | None = None
-
-
-class When(_Mapping, frozen=True):
-    """Which routes a rule is for; all keys must hold, in a list any."""
-
-    communities: Annotated[tuple[Tag, ...], Meta(min_length=1)] | None = None
-    prefix_length: PrefixLengths | None = None
-
-
-class NeighborConfig(_Mapping, frozen=True):
+class NeighborConfig(Mapping, frozen=True):
     """What some neighbors are to us."""
 
     match: Matches
@@ -238,7 +233,7 @@ class NeighborConfig(_Mapping, frozen=True):
     """The neighbor is of another AS in our confederation (RFC 5065)."""
 
 
-class PolicyRule(_Mapping, frozen=True):
+class PolicyRule(Mapping, frozen=True):
     """What is done with the routes of some neighbors; None: the key was left out."""
 
     direction: Literal["in", "out"] = "in"
@@ -257,7 +252,7 @@ class PolicyRule(_Mapping, frozen=True):
     """Of a route that has leaked, as its Only to Customer says (RFC 9234 section 5)."""
 
 
-class Config(_Mapping, frozen=True):
+class Config(Mapping, frozen=True):
     """A whole configuration file; all paths absolute."""
 
     caches: Caches
@@ -363,7 +358,8 @@ def _examine(text: str, path: Path) -> Examined:
             NATSServer: parse_nats_server,
             Subject: parse_subject,
         },
-        numeric=frozenset({Share}),
+        numeric=frozenset({ASNumber, Share}),
+        short={PrefixRange: alone},
         wanted={
             Caches: "name a cache under groups",
             Group: "name a cache: - {name: primary, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}",
@@ -374,8 +370,9 @@ def _examine(text: str, path: Path) -> Examined:
             Caches: checks.check_caches,
             Action: checks.check_action,
             PolicyRule: checks.check_rule,
-            PrefixLengths: checks.check_lengths,
-            When: checks.check_when,
+            PrefixLengths: check_lengths,
+            PrefixRange: check_prefix_range,
+            When: check_when,
             RTRServer: checks.check_server_of_routers,
             BMP: checks.check_server_of_routers,
             RouterClients: checks.check_clients,

@@ -11,6 +11,7 @@ from typing import Final
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.faults import Report
 from rtrd.base.socket_paths import ATTACH_SUFFIX
+from rtrd.config.when import check_as_sets, check_conditions
 from rtrd.config.yaml_reader import FAULTY, Node
 
 MAX_CACHES: Final = 30
@@ -18,9 +19,6 @@ MAX_CACHES: Final = 30
 
 MAX_SOCKET_PATH: Final = 107 - len(ATTACH_SUFFIX)
 """Bytes of the control socket's path: that of `rtrd attach` is longer (unix(7), sun_path less its final NUL)."""
-
-MAX_CONDITIONS: Final = 32
-"""A list of communities is one bit of a 32-bit word in an attribute set."""
 
 PORTS: Final = {"tls": 324, "ssh": 22}
 """Of transports but the usual one."""
@@ -214,7 +212,8 @@ def check_action(found: Node, report: Report) -> None:
 
 
 def check_rule(found: Node, report: Report) -> None:
-    """Want only what can be done with local routes."""
+    """Want `as-set` to agree, and only what can be done with local routes."""
+    check_as_sets(found, ACTIONS, report)
     if found.get("direction", "in") != "out":
         return
     if "from" in found.keys:
@@ -230,23 +229,6 @@ def check_rule(found: Node, report: Report) -> None:
         if action not in (FAULTY, *able):
             what = f"not possible for local routes: {action}; possible: {' or '.join(able)}"
             report(found.line_of(validity), f"{found.path}.{validity}: {what}")
-
-
-def check_lengths(found: Node, report: Report) -> None:
-    """Want the shortest and the longest length of a prefix."""
-    for key, span in found.keys.items():
-        if span.value is FAULTY:
-            continue
-        if len(span.value) != 2 or span.value[0] > span.value[1]:
-            report(span.line, f"{found.path}.{key}: expected the shortest and the longest length, as [25, 32]")
-    if not found.keys:
-        report(found.line, f"{found.path}: needs 'ipv4' or 'ipv6', or no prefix is meant")
-
-
-def check_when(found: Node, report: Report) -> None:
-    """Want something that a route is asked for."""
-    if not found.keys:
-        report(found.line, f"{found.path}: needs 'communities' or 'prefix-length'")
 
 
 def check_server_of_routers(found: Node, report: Report) -> None:
@@ -280,7 +262,7 @@ def check_config(found: Node, report: Report) -> None:
         _check_rules_act(rules, report)
         for direction, key in (("in", "from"), ("out", "to")):
             _check_shadows([rule for rule in rules if rule.get("direction", "in") == direction], key, report)
-        _check_conditions(rules, report)
+        check_conditions(rules, report)
         _check_path_actions(rules, found, report)
     if "neighbors" in found.keys:
         _check_neighbors(found.keys["neighbors"].items, report)
@@ -436,19 +418,6 @@ def _check_neighbors(entries: Iterable[Node], report: Report) -> None:
         if "local-role" in entry.keys and entry.get("confederation", False) is True:
             what = "has no effect on paths: those of a confederation are judged where they enter it"
             report(entry.line_of("local-role"), f"{entry.path}.local-role: {what}", "warning")
-
-
-def _check_conditions(rules: Iterable[Node], report: Report) -> None:
-    known: set[object] = set()
-    for rule in rules:
-        communities = rule.keys["when"].keys.get("communities") if "when" in rule.keys else None
-        if communities is None or communities.value is FAULTY:
-            continue
-        known.add(frozenset(communities.value))
-        if len(known) > MAX_CONDITIONS:
-            what = f"more than {MAX_CONDITIONS} different lists of communities in the policy"
-            report(communities.line, f"{communities.path}: {what}")
-            return
 
 
 def _check_shadows(rules: Iterable[Node], key: str, report: Report) -> None:

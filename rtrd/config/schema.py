@@ -22,24 +22,25 @@ from rtrd.config import (
     Config,
     Events,
     PolicyRule,
-    PrefixLengths,
     RouterClients,
     RTRServer,
-    When,
 )
 from rtrd.config.checks import NATIVE_KEYS, TRANSPORTS_OF
 from rtrd.config.nats import MOST_SUBJECT, OVER_TLS, SUBJECT, URL, NATSServer, Subject
 from rtrd.config.types import (
     DEVICE_NAME,
     Address,
+    ASNumber,
     DeviceName,
     HostName,
     Name,
     NeighborMatch,
     Network,
+    RoutePrefix,
     RouterName,
     Share,
 )
+from rtrd.config.when import PrefixLengths, PrefixRange, When
 from rtrd.config.yaml_reader import alternatives
 from rtrd.tags import Tag, TagSpec
 
@@ -63,6 +64,13 @@ LEAVES: Final[dict[Any, dict[str, Any]]] = {
         "pattern": f"^({_IPV4}(/[0-9]{{1,2}})?|{_IPV6}(/[0-9]{{1,3}})?|[Aa][Ss][0-9]{{1,10}})$",
     },
     Network: {"type": "string", "pattern": f"^({_IPV4}(/[0-9]{{1,2}})?|{_IPV6}(/[0-9]{{1,3}})?)$"},
+    RoutePrefix: {"type": "string", "pattern": f"^({_IPV4}/[0-9]{{1,2}}|{_IPV6}/[0-9]{{1,3}})$"},
+    ASNumber: {
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": 4294967295},
+            {"type": "string", "pattern": "^([Aa][Ss])?[1-9][0-9]{0,9}$"},
+        ]
+    },
     Share: {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?%$"},
     Endpoint: {"type": "string", "pattern": rf"^({_IPV4}|\[{_IPV6}\]):[0-9]{{1,5}}$"},
     NATSServer: {"type": "string", "pattern": f"^{URL}$"},
@@ -78,6 +86,9 @@ LEAVES: Final[dict[Any, dict[str, Any]]] = {
     },
 }
 """What is one text in the file."""
+
+SHORT: Final[dict[Any, dict[str, Any]]] = {PrefixRange: LEAVES[RoutePrefix]}
+"""Sections for which a text may stand."""
 
 
 def _only_for(key: str, transports: tuple[str, ...]) -> dict[str, Any]:
@@ -191,7 +202,8 @@ def _value(kind: inspect.Type, parts: dict[str, dict[str, Any]]) -> dict[str, An
         name = kind.cls.__name__
         if name not in parts:
             parts[name] = _section(kind, parts)
-        return {"$ref": f"#/$defs/{name}"}
+        section = {"$ref": f"#/$defs/{name}"}
+        return {"anyOf": [SHORT[cls], section]} if cls in SHORT else section
     if isinstance(kind, inspect.VarTupleType):
         least = {"minItems": kind.min_length} if kind.min_length else {}
         return {"type": "array", "items": _value(kind.item_type, parts), **least}

@@ -53,6 +53,21 @@ class Network(str):
     __slots__ = ()
 
 
+class RoutePrefix(str):
+    """A prefix in its normal text."""
+
+    __slots__ = ()
+
+
+class ASNumber(int):
+    """An AS number that routes can come from."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"AS{int(self)}"
+
+
 class Share(float):
     """A share, 0 to 1, written in percent."""
 
@@ -108,6 +123,28 @@ def parse_network(text: str) -> Network:
         raise ValueError("expected an IP address, or a prefix without host bits") from None
 
 
+def parse_route_prefix(text: str) -> RoutePrefix:
+    """Parse a prefix. ValueError says what is wrong."""
+    try:
+        if "/" in text:
+            return RoutePrefix(ipaddress.ip_network(text))
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError("expected a prefix without host bits, as 192.0.2.0/24") from None
+    raise ValueError(f"a prefix needs its length, as {address}/{address.max_prefixlen}")
+
+
+def parse_as_number(text: str) -> ASNumber:
+    """Parse an AS number, with or without `AS`. ValueError says what is wrong."""
+    found = re.fullmatch("(?:[Aa][Ss])?(0|[1-9][0-9]{0,9})", text)
+    if found is None:
+        raise ValueError("expected an AS number, as 64496 or AS64496")
+    number = int(found[1])
+    if not 0 < number < 1 << 32:
+        raise ValueError("AS numbers go from 1 to 4294967295")
+    return ASNumber(number)
+
+
 def parse_name(text: str) -> Name:
     """Check a name. ValueError says what is wrong."""
     if len(text) > 64:
@@ -136,12 +173,14 @@ def parse_host_name(text: str) -> HostName:
 
 
 PARSERS = {
+    ASNumber: parse_as_number,
     Address: parse_address,
     DeviceName: parse_device_name,
     HostName: parse_host_name,
     Name: parse_name,
     NeighborMatch: parse_neighbor_match,
     Network: parse_network,
+    RoutePrefix: parse_route_prefix,
     RouterName: parse_router_name,
     Share: parse_share,
 }

@@ -74,6 +74,8 @@ class Schema(msgspec.Struct, frozen=True):
     numeric: frozenset[Any]
     """Leaves whose parsers are also asked of what YAML takes for a number: they know better what is missing."""
     checks: Mapping[type, Check]
+    short: Mapping[type, Leaf] = {}
+    """Parsers of texts that may stand for a whole mapping, by its Struct."""
     wanted: Mapping[type, str] = {}
     """What to write where nothing stands for one of these, or a list of them."""
 
@@ -179,6 +181,9 @@ class _Walk:
         kinds, mapping = alternatives(kind), isinstance(node, yaml.MappingNode)
         kind = next((one for one in kinds if isinstance(one, inspect.StructType) == mapping), kinds[0])
         cls = getattr(kind, "cls", None)
+        if cls is not None and cls in self.schema.short and isinstance(node, yaml.ScalarNode):
+            self._leaf(node, self.schema.short[cls], found)
+            return found
         if isinstance(kind, inspect.StructType) and cls not in self.schema.leaves:
             return self.struct(node, kind, path)
         if cls in self.schema.leaves:

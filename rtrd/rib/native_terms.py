@@ -5,12 +5,16 @@ No text of BGP: prefixes are printed from numbers.
 
 from __future__ import annotations
 
+import ipaddress
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import starmap
 from typing import Final, Literal
+from weakref import WeakKeyDictionary
 
 import _rov
 from _rov import ffi, lib
+from rtrd.policy import Demands
 from rtrd.rib.terms import (
     ACTIONS,
     BY_VALIDITY,
@@ -27,6 +31,11 @@ from rtrlib.vrp_set import VALIDITIES
 
 _CASES: Final = int(lib.POLICY_CASES)
 _LEAK: Final = int(lib.CHANGE_LEAK)
+_AS_SET: Final[dict[bool | None, int]] = {
+    None: lib.AS_SET_EITHER,
+    True: lib.AS_SET_THERE,
+    False: lib.AS_SET_ABSENT,
+}
 _TEXT = 64  # octets of a prefix as text, and more
 
 Policies = NeighborPolicy | Sequence[NeighborPolicy]
@@ -55,10 +64,39 @@ def native_policies(policies: Policies) -> _rov.Array[_rov.NeighborPolicy]:
                 "conditions": policy.conditions,
                 "shortest": [shortest for shortest, _ in policy.lengths],
                 "longest": [longest for _, longest in policy.lengths],
+                "demands": ffi.NULL if policy.demands is None else _native_demands(policy.demands),
             }
             for policy in ([policies] if isinstance(policies, NeighborPolicy) else policies)
         ],
     )
+
+
+_known_demands: WeakKeyDictionary[Demands, _rov.Demands] = WeakKeyDictionary()
+
+
+def _native_demands(demands: Demands) -> _rov.Demands:
+    """Give demands as the core wants them: made once for all neighbors, and let go with what they were made of."""
+    known = _known_demands.get(demands)
+    if known is None:
+        ranges = b"".join(starmap(_range, demands.prefixes))
+        made = lib.demands_new(
+            ffi.from_buffer("struct prefix_range[]", ranges),
+            len(demands.prefixes),
+            ffi.new("uint32_t[]", demands.origins),
+            len(demands.origins),
+            _AS_SET[demands.as_set],
+        )
+        if made == ffi.NULL:
+            raise MemoryError("no memory for what a rule demands")
+        known = _known_demands[demands] = ffi.gc(made, lib.demands_release)
+    return known
+
+
+def _range(prefix: str, shortest: int, longest: int) -> bytes:
+    """Give a `struct prefix_range`."""
+    network = ipaddress.ip_network(prefix)
+    address = network.network_address.packed
+    return struct.pack("16s4B", address, network.prefixlen, network.version, shortest, longest)
 
 
 def _of_all_cases(values: tuple[int, ...]) -> list[int]:

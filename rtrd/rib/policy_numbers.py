@@ -44,6 +44,7 @@ class Treatments:
             enforce_first_as=enforce_first_as,
             conditions=conditions,
             lengths=ALL_LENGTHS if rule is None else rule.lengths,
+            demands=None if rule is None else rule.demands,
         )
 
     def _variant(self, treatment: Treatment) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import NamedTuple, Protocol
 
+from rtrd.policy import Demands
 from rtrlib.vrp import VRP
 
 TAG_KINDS = ("standard", "large", "extended")
@@ -178,6 +179,8 @@ class NeighborPolicy(NamedTuple):
     """It is for attribute sets that meet one of them; 0: for all."""
     lengths: tuple[tuple[int, int], tuple[int, int]] = ((0, 32), (0, 128))
     """The shortest and the longest prefix that it is for, of IPv4 and of IPv6."""
+    demands: Demands | None = None
+    """What else it demands of a route; None: nothing."""
 
 
 class RibState(Protocol):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rtrd import config
 from rtrd.base.endpoint import Endpoint
 from rtrd.config import ConfigError
+from rtrd.config.when import PrefixLengths, PrefixRange, When, lengths_of
 from rtrd.config.yaml_reader import MAX_NODES
 from rtrd.tags import Tag
 from tests.lab import ROOT
@@ -67,7 +68,7 @@ def test_the_example_shows_every_key_and_is_good_with_all_of_them() -> None:
         field.encode_name
         for each in (
             *(config.Config, config.Caches, config.Group, config.CacheServer, config.Guard, config.RTRServer),
-            *(config.Bird, config.PolicyRule, config.Action, config.History, config.When, config.PrefixLengths),
+            *(config.Bird, config.PolicyRule, config.Action, config.History, When, PrefixLengths, PrefixRange),
             *(config.NeighborConfig, config.AsSetAction, config.TLS, config.AOKey, config.RouterClients, config.BMP),
             config.Events,
         )
@@ -93,8 +94,11 @@ def check_example(found: config.Config) -> None:
     assert found.neighbors[2].confederation
     when = found.policy[0].when
     assert when is not None
-    assert when.communities == (Tag("standard", (65535, 666)),)
-    assert when.prefix_length == config.PrefixLengths(ipv4=(25, 32), ipv6=(49, 128))
+    assert when.communities == (Tag("standard", (65535, 666)), Tag("large", (65000, 666, 0)))
+    assert when.prefix_length == PrefixLengths(ipv4=(32, 32), ipv6=(128, 128))
+    assert when.prefixes is not None
+    assert [*map(lengths_of, when.prefixes)] == [("198.51.100.0/24", 25, 32), ("2001:db8::1/128", 128, 128)]
+    assert (when.origin, when.as_set) == ((64496,), False)
     rule = found.policy[1]
     assert rule.as_set == config.AsSetAction(action="withdraw")
     assert rule.from_ == ("192.0.2.1",)
@@ -295,7 +299,7 @@ ACTIONS = [
     ("not_found: {action: hold}", "unknown key 'not_found'; did you mean 'not-found'?"),
     ("as-set: {action: announce}", "as-set.action: expected one of hold, observe, withdraw, found 'announce'"),
     ("as-set: by-valdity", "as-set: expected one of by-validity, found 'by-valdity'; did you mean 'by-validity'?"),
-    ("when: {}", "when: needs 'communities' or 'prefix-length'"),
+    ("when: {}", "when: needs 'communities', 'prefix-length', 'prefixes', 'origin' or 'as-set'"),
     ("when: {prefix-length: {}}", "when.prefix-length: needs 'ipv4' or 'ipv6', or no prefix is meant"),
     (
         "when: {prefix-length: {ipv4: [25]}}",
@@ -310,6 +314,33 @@ ACTIONS = [
         "when.communities[0]: '65535': expected A:B, large A:B:C, or extended:0x... (1 to 16 hex digits)",
     ),
     ('when: {communities: ["65536:1"]}', "when.communities[0]: '65536:1': 65536 is more than 65535"),
+    ("when: {prefixes: []}", "when.prefixes: the list is empty"),
+    (
+        "when: {prefixes: [192.0.2.1]}",
+        "when.prefixes[0]: '192.0.2.1': a prefix needs its length, as 192.0.2.1/32",
+    ),
+    (
+        "when: {prefixes: [{prefix: 192.0.2.1/24, le: 32}]}",
+        "when.prefixes[0].prefix: '192.0.2.1/24': expected a prefix without host bits, as 192.0.2.0/24",
+    ),
+    (
+        "when: {prefixes: [{prefix: 192.0.2.0/24, ge: 23}]}",
+        "when.prefixes[0].ge: 23 is less than the length of 192.0.2.0/24",
+    ),
+    (
+        "when: {prefixes: [192.0.2.0/24, {prefix: 192.0.2.0/24, le: 33}]}",
+        "when.prefixes[1].le: 33 is more than the 32 of IPv4",
+    ),
+    (
+        'when: {prefixes: [{prefix: "2001:db8::/32", ge: 64, le: 48}]}',
+        "when.prefixes[0]: ge (64) is more than le (48)",
+    ),
+    ("when: {prefixes: [{ge: 24}]}", "when.prefixes[0]: the key 'prefix' is missing"),
+    ("when: {origin: [0]}", "when.origin[0]: '0': AS numbers go from 1 to 4294967295"),
+    ("when: {origin: [AS64496, 064]}", "when.origin[1]: '064': expected an AS number, as 64496 or AS64496"),
+    ("when: {origin: 64496}", "when.origin: expected a list, found '64496'"),
+    ("when: {as-set: by-validity}", "when.as-set: expected true or false, found 'by-validity'"),
+    ("when: {origin: [1], prefix: []}", "when: unknown key 'prefix'; did you mean 'prefixes'?"),
     ("to: []", "to: the list is empty"),
     ("to: [192.0.2.0/24]", "to[0]: '192.0.2.0/24': not an IP address"),
     ("to: 192.0.2.1", "to: expected a list, found '192.0.2.1'"),
@@ -320,6 +351,26 @@ ACTIONS = [
 def test_a_rule_at_fault(line: str, what: str) -> None:
     found = faults(f"{GOOD}policy:\n  - from: [192.0.2.1]\n    {line}\n")
     assert [(number, text.removeprefix("policy[0]").lstrip(".: ")) for number, text in found] == [(6, what)]
+
+
+def test_prefixes_are_written_as_routers_write_them() -> None:
+    shown = "[192.0.2.0/24, {prefix: 192.0.2.0/24}, {prefix: 192.0.2.0/24, ge: 25}, {prefix: 192.0.2.0/24, le: 25}"
+    shown += ', {prefix: "2001:DB8::/32", ge: 48, le: 64}, {prefix: "::/0", ge: 0}]'
+    rule = f"  - {{when: {{prefixes: {shown}, origin: [AS1, as2, 3, 4_0]}}, invalid: {{action: announce}}}}\n"
+    with pytest.raises(ConfigError, match="'4_0': expected an AS number"):
+        load(f"{GOOD}policy:\n{rule}")
+    when = load(f"{GOOD}policy:\n{rule.replace(', 4_0', '')}").policy[0].when
+    assert when is not None
+    assert when.prefixes is not None
+    assert when.origin == (1, 2, 3)
+    assert [*map(lengths_of, when.prefixes)] == [
+        ("192.0.2.0/24", 24, 24),
+        ("192.0.2.0/24", 24, 24),
+        ("192.0.2.0/24", 25, 32),
+        ("192.0.2.0/24", 24, 25),
+        ("2001:db8::/32", 48, 64),
+        ("::/0", 0, 128),
+    ]
 
 
 def test_rules_for_some_routes() -> None:

@@ -136,6 +136,18 @@ RULES = [
     ("- {valid: A}\n- {direction: out, invalid: A}", []),
     ("- {direction: out, invalid: A}\n- {direction: out, to: [192.0.2.1], invalid: A}", [(6, "never acts")]),
     ("- {from: [192.0.2.1], valid: A}\n- {valid: A}", []),
+    ("- {when: {origin: [1]}, valid: A}\n- {when: {prefixes: [10.0.0.0/8]}, valid: A}\n- {valid: A}", []),
+    ("- {when: {origin: [AS1, 1]}, valid: A}", [(5, "given twice, first on line 5")]),
+    ("- {when: {prefixes: [{prefix: 10.0.0.0/8, le: 8}, 10.0.0.0/8]}, valid: A}", [(5, "given twice")]),
+    ("- {when: {communities: ['1:2', 'community:1:2']}, valid: A}", [(5, "given twice")]),
+    (
+        "- {when: {prefixes: [10.0.0.0/8, '2001:db8::/32'], prefix-length: {ipv4: [9, 32], ipv6: [33, 48]}}, valid: A}",
+        [(5, "no prefix of 'prefixes' has such a length")],
+    ),
+    ("- {when: {prefixes: [{prefix: 10.0.0.0/8, ge: 20}], prefix-length: {ipv4: [9, 24]}}, valid: A}", []),
+    ("- {when: {as-set: false}, as-set: by-validity, valid: A}", [(5, "has no effect: the rule is for paths without")]),
+    ("- {when: {as-set: true}, valid: {action: announce}}", [(5, "the rule withdraws such paths (RFC 9774)")]),
+    ("- {when: {as-set: true}, valid: {action: announce}, as-set: by-validity}", []),
 ]
 
 

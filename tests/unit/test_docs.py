@@ -14,6 +14,7 @@ from msgspec import inspect
 from rtrd import cli, config
 from rtrd.base.endpoint import Endpoint
 from rtrd.config.nats import NATSServer
+from rtrd.config.when import PrefixLengths, PrefixRange, When
 from rtrd.tags import Tag, TagSpec
 from tests.lab import ROOT, pages, whole
 from tests.lab.pages import DOCS
@@ -39,8 +40,9 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "neighbors": config.NeighborConfig,
     "policy": config.PolicyRule,
     "as-set": config.AsSetAction,
-    "when": config.When,
-    "prefix-length": config.PrefixLengths,
+    "when": When,
+    "prefix-length": PrefixLengths,
+    "prefixes": PrefixRange,
     "Actions": config.Action,
 }
 

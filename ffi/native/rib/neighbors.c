@@ -21,7 +21,7 @@ static bool are_sound(const struct neighbor_policy *policies, size_t n)
                 return false;
     }
     const struct neighbor_policy *last = &policies[n - 1];
-    return !last->conditions && !last->shortest[0] && !last->shortest[1] && last->longest[0] >= 32 &&
+    return !last->conditions && !last->demands && !last->shortest[0] && !last->shortest[1] && last->longest[0] >= 32 &&
            last->longest[1] >= 128;
 }
 
@@ -33,6 +33,8 @@ static struct policies *copy_of(const struct neighbor_policy *policies, size_t n
     copy->before = NULL;
     copy->n = n;
     memcpy(copy->at, policies, n * sizeof *policies);
+    for (size_t i = 0; i < n; i++)
+        demands_hold(copy->at[i].demands);
     return copy;
 }
 
@@ -48,7 +50,7 @@ static bool do_the_same(const struct policies *a, const struct policies *b)
             memcmp(x->shortest, y->shortest, sizeof x->shortest) != 0 ||
             memcmp(x->longest, y->longest, sizeof x->longest) != 0 || x->as_set != y->as_set ||
             x->path_invalid != y->path_invalid || x->leak != y->leak || x->enforce_first_as != y->enforce_first_as ||
-            x->conditions != y->conditions)
+            x->conditions != y->conditions || !demands_equal(x->demands, y->demands))
             return false;
     }
     return true;
@@ -79,7 +81,7 @@ int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policies
     struct policies *copy = copy_of(policies, n);
     uint32_t owner = copy ? attrs_owner_new(&rib->attrs) : ATTRS_NONE;
     if (owner == ATTRS_NONE) {
-        free(copy);
+        policies_free(copy);
         return -1;
     }
     if (number == rib->neighbors_n)
@@ -99,7 +101,8 @@ static void keep_before(struct neighbor *neighbor, struct policies *now)
     if (do_the_same(last, now) || kept > BEFORE_MOST) {
         neighbor->outdated |= kept > BEFORE_MOST;
         now->before = last->before;
-        free(last);
+        last->before = NULL;
+        policies_free(last);
     } else {
         now->before = last;
     }

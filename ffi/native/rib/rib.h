@@ -23,6 +23,7 @@
  *     store.c         records, and the routes of a prefix
  *     walk.c          goes over all routes, or those that a prefix covers, in slices
  *     attrs.c         attribute sets, by number            index.c   prefixes in order
+ *     demands.c       what a rule demands of a route
  *     written_set.h   what was written since the last send barrier
  * and beside the way:
  *     previous_run.c  what a previous run announced        changes.c  changes of validity, for whoever asks
@@ -44,6 +45,7 @@
 
 #include "aspas/path.h"
 #include "base/prefix.h"
+#include "rib/demands.h"
 #include "rib/summary.h"
 #include "rib/walk.h"
 #include "vrps/vrpset.h"
@@ -75,7 +77,8 @@ struct neighbor_policy {
     uint8_t enforce_first_as; /* what has TRAIT_OTHER_FIRST_AS is not announced */
     uint8_t shortest[2];      /* prefixes that it is for: IPv4, IPv6 */
     uint8_t longest[2];
-    uint32_t conditions; /* it is for sets that meet one of them; 0: for all */
+    uint32_t conditions;     /* it is for sets that meet one of them; 0: for all */
+    struct demands *demands; /* and for routes that meet these; NULL: for all */
 };
 
 /* What we are on a session (RFC 9234 section 3). */

@@ -10,6 +10,8 @@ void policies_free(struct policies *policies)
 {
     while (policies) {
         struct policies *before = policies->before;
+        for (size_t i = 0; i < policies->n; i++)
+            demands_release(policies->at[i].demands);
         free(policies);
         policies = before;
     }
@@ -28,18 +30,26 @@ bool route_gone(const struct rib *rib, const struct route *route)
     return (route->bits & GONE) || neighbor_of(rib, route)->retired;
 }
 
-static const struct neighbor_policy *policy_among(const struct rib *rib, uint32_t number,
-                                                  const struct policies *policies)
+/* The first of several policies that is for a route. */
+static const struct neighbor_policy *first_for(const struct rib *rib, uint32_t number, const struct policies *policies)
 {
     const struct route *route = route_at(rib, number);
     size_t family = family_at(route_family(number)), i = 0;
     for (; i + 1 < policies->n; i++) {
         const struct neighbor_policy *policy = &policies->at[i];
         if (route->len >= policy->shortest[family] && route->len <= policy->longest[family] &&
-            (!policy->conditions || (policy->conditions & summary_of(rib, route)->conditions)))
+            (!policy->conditions || (policy->conditions & summary_of(rib, route)->conditions)) &&
+            (!policy->demands ||
+             demands_met(policy->demands, route_family(number), route->addr, route->len, summary_of(rib, route))))
             break;
     }
     return &policies->at[i];
+}
+
+static inline const struct neighbor_policy *policy_among(const struct rib *rib, uint32_t number,
+                                                         const struct policies *policies)
+{
+    return policies->n == 1 ? policies->at : first_for(rib, number, policies);
 }
 
 const struct neighbor_policy *route_policy(const struct rib *rib, uint32_t number)

@@ -11,7 +11,24 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from bench import aspas, chain, change, chart, churn, history, loop, memory, relay, report, start, sync, updates, vrps
+from bench import (
+    aspas,
+    bmp,
+    chain,
+    change,
+    chart,
+    churn,
+    history,
+    loop,
+    memory,
+    mrt,
+    relay,
+    report,
+    start,
+    sync,
+    updates,
+    vrps,
+)
 from bench.section import Section, Setting
 
 SECTIONS: Final = {
@@ -27,6 +44,8 @@ SECTIONS: Final = {
     "chain": Section(chain.measure, ("exabgp",), ("exabgp",)),
     "relay": Section(relay.measure, ("librtr0", "stayrtr")),
     "aspas": Section(aspas.measure, ()),
+    "bmp": Section(bmp.measure, ()),
+    "mrt": Section(mrt.measure, ("bgpdump",)),
 }
 """In the order of the report."""
 

@@ -55,6 +55,20 @@ def test_a_host_with_500_silent_connections_keeps_no_other_host_out(site: Site) 
             assert one.recv(1) == b""
 
 
+def test_500_routers_of_three_hosts_at_once(site: Site) -> None:
+    with ExitStack() as stack:
+        for number in range(MANY):
+            one = stack.enter_context(
+                socket.create_connection(
+                    ("127.0.0.1", site.port), SECONDS, source_address=(f"127.0.0.{9 + number % 3}", 0)
+                )
+            )
+            one.sendall(bmp.initiation(f"r{number}") + up(A, *OPENS) + ITS_ROUTE)
+        wanted = {GOOD, *((f"r{number}", *GOOD[1:]) for number in range(MANY))}
+        wait_until(lambda: set(site.rows()) == wanted, "the routes of all")
+        assert site.status()["routers"] == MANY + 1
+
+
 def test_a_message_may_come_octet_by_octet(site: Site) -> None:
     slow = MonitoredRouter(site.port, None)
     slow.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

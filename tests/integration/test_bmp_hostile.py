@@ -143,7 +143,7 @@ def test_4096_peers_of_one_router_go_at_once(site: Site) -> None:
         routers = (site.daemon.status() or {})["routers"]
         return [len(router["neighbors"]) for router in routers if router["name"] == "crowd"] == [4096]
 
-    wait_until(crowded, "as many peers as one may have")
+    wait_until(crowded, "as many peers as one may have", 4 * SECONDS)
     problems = (site.daemon.status() or {})["problems"]
     assert any("router crowd tells of more peers by BMP than one may have" in one["what"] for one in problems)
     crowd.send(bmp.message(bmp.TERMINATION))

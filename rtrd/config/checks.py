@@ -11,7 +11,8 @@ from typing import Final
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.faults import Report
 from rtrd.base.socket_paths import ATTACH_SUFFIX
-from rtrd.config.when import check_as_sets, check_conditions
+from rtrd.config.types import covering
+from rtrd.config.when import check_as_sets, check_conditions, check_rules_of_neighbors
 from rtrd.config.yaml_reader import FAULTY, Node
 
 MAX_CACHES: Final = 30
@@ -263,6 +264,7 @@ def check_config(found: Node, report: Report) -> None:
         for direction, key in (("in", "from"), ("out", "to")):
             _check_shadows([rule for rule in rules if rule.get("direction", "in") == direction], key, report)
         check_conditions(rules, report)
+        check_rules_of_neighbors(rules, report)
         _check_path_actions(rules, found, report)
     if "neighbors" in found.keys:
         _check_neighbors(found.keys["neighbors"].items, report)
@@ -347,7 +349,7 @@ def _check_shadowed_matches(entries: Iterable[Node], report: Report) -> None:
         matches = (
             [each for each in entry.keys["match"].items if each.value is not FAULTY] if "match" in entry.keys else []
         )
-        before = [next((taken[name] for name in _names(str(each.value)) if name in taken), None) for each in matches]
+        before = [next((taken[name] for name in covering(str(each.value)) if name in taken), None) for each in matches]
         if matches and None not in before:
             lines = _list(sorted({line for _, line in filter(None, before)}))
             report(
@@ -359,15 +361,7 @@ def _check_shadowed_matches(entries: Iterable[Node], report: Report) -> None:
                     what = f"{each.value} has no effect here: {found[0].value} on line {found[1]} takes it"
                     report(each.line, f"{each.path}: {what}", "warning")
         for each in matches:
-            taken.setdefault(_names(str(each.value))[0], (each, each.line))
-
-
-def _names(match: str) -> list[str]:
-    """Give an AS as it is; of an address or a prefix itself and all prefixes that cover it."""
-    if match.startswith("AS"):
-        return [match]
-    network = ipaddress.ip_network(match)
-    return [str(network), *(str(network.supernet(new_prefix=length)) for length in reversed(range(network.prefixlen)))]
+            taken.setdefault(covering(str(each.value))[0], (each, each.line))
 
 
 def _overlap(one: Endpoint, other: Endpoint) -> bool:
@@ -443,12 +437,12 @@ def _check_shadows(rules: Iterable[Node], key: str, report: Report) -> None:
             continue
         _check_twice(neighbors, taken, report)
         for each in neighbors:
-            taken.setdefault(_names(str(each.value))[0], rule.line)
+            taken.setdefault(covering(str(each.value))[0], rule.line)
 
 
 def _taken(neighbor: Node, taken: Mapping[str, int]) -> int | None:
     """Give the line of an earlier rule that takes a neighbor, by itself or by a prefix that covers it; None: none."""
-    return next((taken[name] for name in _names(str(neighbor.value)) if name in taken), None)
+    return next((taken[name] for name in covering(str(neighbor.value)) if name in taken), None)
 
 
 def _check_twice(neighbors: Iterable[Node], taken: Mapping[str, int], report: Report) -> None:

@@ -115,6 +115,14 @@ def parse_neighbor_match(text: str) -> NeighborMatch:
         raise ValueError(f"expected {what}") from None
 
 
+def covering(match: str) -> list[str]:
+    """Give an AS as it is; of an address or a prefix itself and all prefixes that cover it."""
+    if match.startswith("AS"):
+        return [match]
+    network = ipaddress.ip_network(match)
+    return [str(network), *(str(network.supernet(new_prefix=length)) for length in reversed(range(network.prefixlen)))]
+
+
 def parse_network(text: str) -> Network:
     """Parse an address or a prefix. ValueError says what is wrong."""
     try:

@@ -10,12 +10,15 @@ from msgspec import Meta
 
 from rtrd.base.faults import Report
 from rtrd.config.mapping import Mapping
-from rtrd.config.types import ASNumber, RoutePrefix, parse_route_prefix
+from rtrd.config.types import ASNumber, RoutePrefix, covering, parse_route_prefix
 from rtrd.config.yaml_reader import FAULTY, Node
 from rtrd.tags import Tag
 
 MAX_CONDITIONS: Final = 32
 """A list of communities is one bit of a 32-bit word in an attribute set."""
+
+MAX_RULES: Final = 255
+"""Rules with `when` that may be for one neighbor: its routes are looked at rule by rule."""
 
 _LENGTH = Annotated[int, Meta(ge=0, le=128)]
 
@@ -136,6 +139,26 @@ def check_conditions(rules: Iterable[Node], report: Report) -> None:
             what = f"more than {MAX_CONDITIONS} different lists of communities in the policy"
             report(communities.line, f"{communities.path}: {what}")
             return
+
+
+def check_rules_of_neighbors(rules: Iterable[Node], report: Report) -> None:
+    """Want no neighbor that too many rules with `when` could be for, whatever its address and its AS are."""
+    asking = [rule for rule in rules if "when" in rule.keys]
+    if len(asking) <= MAX_RULES:
+        return
+    by_match: dict[str, list[Node]] = {}
+    for rule in asking:
+        items = rule.keys["from"].items if "from" in rule.keys else ()
+        for name in {covering(str(each.value))[0] for each in items if each.value is not FAULTY}:
+            by_match.setdefault(name, []).append(rule)
+    of_any = [rule for rule in asking if "from" not in rule.keys]
+    found = {name: [each for one in covering(name) for each in by_match.get(one, ())] for name in by_match}
+    of_as = max((found[name] for name in found if name.startswith("AS")), key=len, default=[])
+    of_address = max((found[name] for name in found if not name.startswith("AS")), key=len, default=[])
+    most = sorted({rule.line: rule for rule in (*of_any, *of_as, *of_address)}.items())
+    if len(most) > MAX_RULES:
+        line, rule = most[MAX_RULES]
+        report(line, f"{rule.path}: more than {MAX_RULES} rules with 'when' may be for the same neighbor")
 
 
 def check_as_sets(rule: Node, acts: Iterable[str], report: Report) -> None:

@@ -383,6 +383,23 @@ def test_rules_for_some_routes() -> None:
     ]
 
 
+def test_rules_for_some_routes_of_one_neighbor() -> None:
+    """So many are looked at for each of its routes; rules for others do not count."""
+
+    def text(sources: list[str]) -> str:
+        rules = [f"  - {{{source}when: {{origin: [1]}}, invalid: {{action: announce}}}}\n" for source in sources]
+        return f"{GOOD}policy:\n{''.join(rules)}"
+
+    members = [f"from: [10.0.{n // 256}.{n % 256}, AS{n + 1}], " for n in range(600)]
+    assert len(load(text(members)).policy) == 600
+    assert len(load(text(["", "from: [10.0.0.0/16], ", *members])).policy) == 602
+    for sources in ([""] * 256, ["from: [10.0.0.0/8], ", "from: [10.0.0.1], "] * 128, ["from: [AS1], "] * 256):
+        load(text(sources[1:]))
+        what = "policy[255]: more than 255 rules with 'when' may be for the same neighbor"
+        assert faults(text(sources)) == [(260, what)]
+    assert faults(text(["", *["from: [AS1], "] * 127, *["from: ['::/0'], "] * 127, "", *members])) != []
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from rtrd.policy import Demands
 from rtrd.rib.native_terms import Policies
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, LEARNED, UNFIT, AttributeSummary, Command, NeighborPolicy
@@ -32,7 +33,16 @@ SEVERAL = (
     SAME_WORDS._replace(lengths=((0, 24), (255, 0))),
     OBSERVE,
 )
-POLICIES: list[Policies] = [TAG_ALL, DROP_INVALID, OBSERVE, SAME_WORDS, NO_SETS, SEVERAL]
+# The same for some origins within some prefixes, for paths with AS_SET, and without.
+DEMANDING = (
+    DROP_INVALID._replace(demands=Demands([("10.0.0.0/8", 9, 24), ("2001:db8::/32", 32, 64)], [64500, 64502])),
+    TAG_ALL._replace(demands=Demands([("10.0.0.0/16", 16, 32), ("10.0.0.0/16", 16, 16), ("::/0", 0, 48)], (), False)),
+    SAME_WORDS._replace(demands=Demands((), (), True), as_set="announce", conditions=4),
+    OBSERVE,
+)
+# What differs from that in demands alone.
+OTHERWISE = (DEMANDING[0]._replace(demands=Demands([("10.0.0.0/8", 8, 23)], [64501])), *DEMANDING[1:])
+POLICIES: list[Policies] = [TAG_ALL, DROP_INVALID, OBSERVE, SAME_WORDS, NO_SETS, SEVERAL, DEMANDING, OTHERWISE]
 
 # Attribute sets by name: hash, origin AS, local preference, path length, ..., identity. "twin" differs from "a" only
 # in what is not announced, "b again" from "b" not in next hop and path.
@@ -127,6 +137,19 @@ class Router:
         """All was sent."""
         self.batch = set()
         table.barrier_falls()
+
+
+def meets(demands: Demands | None, prefix: str, summary: AttributeSummary) -> bool:
+    if demands is None:
+        return True
+    network = ipaddress.ip_network(prefix)
+    covering = [(str(network.supernet(new_prefix=length))) for length in range(network.prefixlen + 1)]
+    within = [least <= network.prefixlen <= most for each, least, most in demands.prefixes if each in covering]
+    return (
+        (not demands.prefixes or any(within))
+        and (not demands.origins or summary.origin in demands.origins)
+        and demands.as_set in (None, bool(summary.traits & AS_SET))
+    )
 
 
 def drain_work(table: RouteTable) -> None:
@@ -651,7 +674,8 @@ class Machine(RuleBasedStateMachine):
         length = int(prefix.partition("/")[2])
         for policy in [policies] if isinstance(policies, NeighborPolicy) else policies:
             shortest, longest = policy.lengths[":" in prefix]
-            if shortest <= length <= longest and (not policy.conditions or policy.conditions & summary.conditions):
+            met = not policy.conditions or policy.conditions & summary.conditions
+            if shortest <= length <= longest and met and meets(policy.demands, prefix, summary):
                 return policy
         raise AssertionError
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtrd.config.when import MAX_RULES
 from rtrd.policy import Demands
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.table import RouteTable
@@ -216,6 +217,12 @@ def test_long_lists_are_searched() -> None:
             pass
         chosen = {route.prefix for route in table.routes() if route.decision == "announce"}
         assert chosen == (set(listed) if origin == 8998 else set())
+
+
+def test_as_many_rules_as_a_configuration_may_have() -> None:
+    story = Story(*({"origin": [number + 1]} for number in range(MAX_RULES)), None)
+    story.learn(hole("10.0.0.0/16", origin=MAX_RULES), hole("10.0.0.0/17", origin=1), hole("10.0.0.0/18"))
+    assert story.rules() == {"10.0.0.0/16": MAX_RULES - 1, "10.0.0.0/17": 0, "10.0.0.0/18": MAX_RULES}
 
 
 # ---- stories

@@ -59,7 +59,7 @@
 enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_ANNOUNCE = 3 };
 
 #define ACTION_BY_VALIDITY 255
-#define POLICIES_MOST 64 /* of a neighbor */
+#define POLICIES_MOST 256 /* of a neighbor */
 
 #define POLICY_CASES 16     /* by enum validity, and */
 #define CASE_PATH_INVALID 4 /* more for a path that is invalid by ASPAs, */

@@ -26,10 +26,17 @@ __all__ = [
 ]
 
 LeftOut: TypeAlias = Literal[
-    "as-0-customer", "own-customer", "as-0-beside-others", "no-provider", "not-ascending", "repeated", "withdrawn-list"
+    "as-0-customer",
+    "own-customer",
+    "too-many-providers",
+    "as-0-beside-others",
+    "no-provider",
+    "not-ascending",
+    "repeated",
+    "withdrawn-list",
 ]
-"""Why something of an ASPA PDU is not used: the whole of it (its customer is AS 0), the customer in its own list, or,
-for the others, the whole answer that it was in."""
+"""Why something of an ASPA PDU is not used: the customer in its own list, the whole PDU (its customer is AS 0, or it has
+more than MOST_PROVIDERS), or, for the others, the whole answer that it was in."""
 LEFT_OUT: Final[tuple[LeftOut, ...]] = get_args(LeftOut)
 
 MOST_WORDS: Final = 1 << 20
@@ -64,6 +71,7 @@ class ASPAAnswer:
         self._waiting = bytearray()
         self._out: Any = None
         self._written = ffi.new("size_t *")
+        self._too_long = 0
         self._left_out = ffi.new("struct aspas_left_out *")
 
     def take(self, octets: Any, size: int, version: int) -> int:
@@ -92,11 +100,13 @@ class ASPAAnswer:
         counts: Counter[LeftOut] = Counter()
         counts["as-0-customer"] = int(self._left_out.as_0_customer)
         counts["own-customer"] = int(self._left_out.own_customer)
+        counts["too-many-providers"] = self._too_long
         return +counts
 
     def _join(self) -> None:
         changes = aspas.settle(bytes(self._waiting))
         self._waiting.clear()
+        self._too_long += len(aspas.limit(changes)[1])
         if (customer := aspas.unknown(self._held, changes)) is not None:
             raise UnknownASPAError(customer)
         self._held = aspas.apply(self._held, changes)

@@ -362,6 +362,9 @@ def test_what_is_left_out_is_counted_by_its_reason(story: V2Story) -> None:
     asked(story)
     said = story.hears(response(), aspa(A, (1, A)), aspa(0, (1,)), aspa(0, (2,)), aspa(B, (B, 70000)), done(8))
     assert said[:2] == ["left out: 2 as-0-customer", "left out: 2 own-customer"]
+    longer = V2Story()
+    said = longer.hears(response(), aspa(A, range(1000, 11001)), aspa(B, range(1000, 11000)), done(7))
+    assert said[1] == "left out: 1 too-many-providers"
     for octets, reason in (
         (aspa(B, (0, 1)), "as-0-beside-others"),
         (aspa(B), "no-provider"),

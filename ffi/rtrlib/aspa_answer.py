@@ -35,8 +35,8 @@ LeftOut: TypeAlias = Literal[
     "repeated",
     "withdrawn-list",
 ]
-"""Why something of an ASPA PDU is not used: the customer in its own list, the whole PDU (its customer is AS 0, or it has
-more than MOST_PROVIDERS), or, for the others, the whole answer that it was in."""
+"""Why something of an ASPA PDU is not used: the customer in its own list; the whole PDU (its customer is AS 0, or it
+has more than MOST_PROVIDERS); or, for the others, the whole answer that it was in."""
 LEFT_OUT: Final[tuple[LeftOut, ...]] = get_args(LeftOut)
 
 MOST_WORDS: Final = 1 << 20

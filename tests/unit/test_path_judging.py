@@ -7,9 +7,10 @@ import time
 import pytest
 
 from rtrd.policy import SEVERITY, Treatment, together
+from rtrd.rib import path_whatif
 from rtrd.rib.engine import Engine
 from rtrd.rib.native_terms import changes_of
-from rtrd.rib.path_whatif import PathWhatIf, parse_aspa, with_changes
+from rtrd.rib.path_whatif import PathImpact, PathWhatIf, parse_aspa, with_changes
 from rtrd.rib.terms import Command
 from rtrlib import aspas
 from rtrlib.aspas import ASPAIndex
@@ -373,6 +374,39 @@ def test_what_is_asked_is_what_comes() -> None:
         one.have({asn: those for asn, those in listed.items() if those})
         after = one.found()
         assert [(each, before[each][0], after[each][0]) for each in before if before[each] != after[each]] == rows
+
+
+@pytest.mark.parametrize("most_named", [path_whatif.MOST_NAMED, 0])
+def test_a_guard_counts_the_paths_that_come_to_be_invalid_at_all_routers(
+    most_named: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the changed customers are looked for in the paths, or all paths are judged."""
+    monkeypatch.setattr(path_whatif, "MOST_NAMED", most_named)
+    chance = random.Random(11)
+    routers = [Story(), Story(), Story()]
+    some = [64510, 64511, 64512, *ASNS.values()]
+    for one in routers[:2]:
+        for number in range(60):
+            role = chance.choice((*ROLES, None))
+            one.say(line(role, f"10.0.{number}.0/24", [ASNS[role], *chance.choices(some, k=4)]))
+    for _ in range(10):
+        listed = {asn: set(chance.sample(some, 2)) - {asn} for asn in chance.sample(some, 4)}
+        before, due = routers[0].aspas, aspas.union_of(aspas.numbers(listed.items()))
+        was = [one.found() for one in routers]
+        impact = PathImpact([one.engine.table for one in routers], due, aspas.changes(before, due))
+        turns = 1
+        while impact.work(7):
+            turns += 1
+        for one in routers:
+            one.have(listed)
+        now = [one.found() for one in routers]
+        came = sum(
+            after[each][0] == "invalid" != outcomes[each][0]
+            for outcomes, after in zip(was, now, strict=True)
+            for each in outcomes
+        )
+        assert (impact.newly_invalid, impact.routes) == (came, 120)
+        assert turns > 10
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,12 @@ class RTRManager(Lookups, OwnLoop):
     async def astart(self, wait: bool = True, timeout: float | None = 5) -> None:  # noqa: ASYNC109
         """Do what `start` does; the event loop goes on meanwhile. Who is canceled while it waits leaves it running."""
         timeout = wait_limit(timeout)
-        await asyncio.to_thread(self.start, wait=False)
+        starting = asyncio.ensure_future(asyncio.to_thread(self.start, wait=False))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.wait([starting])  # or `astop` could come before it
+            raise
         if wait:
             await self._running().wait_synced(timeout)
 
@@ -259,9 +264,6 @@ class RTRManager(Lookups, OwnLoop):
     def _check_aspas(self, groups: Iterable[CacheGroup]) -> None:
         if not self._engines.knows_aspas(groups):
             raise RTRInitError("librtr knows no ASPAs: they need engine='native'")
-
-    def __bool__(self) -> bool:
-        return True  # also when nothing is in force
 
     def ipv4_records(self) -> Iterator[PFXRecord]:
         """Give the IPv4 VRPs in force, all of the moment of this call, in no order."""

@@ -95,7 +95,7 @@ def test_every_member_and_option_is_described_and_no_other(name: str) -> None:
     assert documented(SECTIONS[name]) == set().union(*map(members, beside))
 
 
-@pytest.mark.parametrize("name", ["RTRManager", "SSHServer", "CacheGroup"])
+@pytest.mark.parametrize("name", ["RTRManager", "TCPServer", "TLSServer", "SSHServer", "CacheGroup"])
 def test_defaults_are_those_that_hold(name: str) -> None:
     told = {option: cells for option, cells in entries(SECTIONS[name]) if "(" not in option}
     for option, parameter in options(CLASSES[name]).items():

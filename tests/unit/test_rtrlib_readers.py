@@ -63,6 +63,33 @@ async def test_who_subscribes_while_it_is_started_gets_what_the_start_brings(mon
     await manager.astop()
 
 
+async def test_who_is_canceled_while_it_starts_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = RTRManager("127.0.0.1", 1, engine="native")
+    start, begun, go, done = manager.start, threading.Event(), threading.Event(), threading.Event()
+
+    def slow_start(**options: Any) -> None:
+        begun.set()
+        assert go.wait(20)
+        start(**options)
+        done.set()
+
+    async def use() -> None:
+        async with manager:
+            pass
+
+    monkeypatch.setattr(manager, "start", slow_start)
+    using = asyncio.create_task(use())
+    await asyncio.to_thread(begun.wait, 20)
+    using.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    await asyncio.to_thread(done.wait, 20)
+    assert manager._driver is None, "it was stopped after it was started"
+
+
 def test_a_listener_without_a_method_is_refused() -> None:
     class Listener:
         def method(self, *_: object) -> None: ...

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import structlog
 from _pytest.fixtures import FixtureDef
+from hypothesis import settings
 
 from rtrd.demo.lab import Lab
 from tests.lab.rtr_caches import ONE, TWO, MakeStayRTR
@@ -30,6 +31,11 @@ SLOWEST = ("test_operator_commands.py", "test_failover_stories.py", "test_cache_
 
 # A shell gives what it runs in the background SIGINT as ignored, and so would the programs be that tests end by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# A loaded machine is no fault.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

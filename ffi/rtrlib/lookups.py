@@ -112,6 +112,9 @@ class Lookups(ABC):
     def __len__(self) -> int:
         return len(self._table())
 
+    def __bool__(self) -> bool:
+        return True  # also when nothing is in force: in rtrlib-python they had no length
+
     def __iter__(self) -> Iterator[PFXRecord]:
         """Give the VRPs of this moment, in no order."""
         return self._table().records()

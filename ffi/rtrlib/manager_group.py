@@ -45,14 +45,21 @@ class ManagerGroup(ReadOnly):
     status: ManagerGroupStatus
     active: bool
 
-    def __init__(self, name: str | Any, preference: int = -1, sockets: Iterable[RTRSocket] | None = None) -> None:
+    def __init__(
+        self,
+        name: str | Any = None,
+        preference: int = -1,
+        sockets: Iterable[RTRSocket] | None = None,
+        *,
+        group: Any = None,
+    ) -> None:
         """Take its options; or, alone, librtr's `struct rtr_mgr_group` or a pointer to one: it is copied.
 
-        TypeError for neither.
+        That may be named `group`, as in rtrlib-python. TypeError for neither.
         """
         status = ManagerGroupStatus.CLOSED
         if sockets is None:
-            preference, number, raw = group_of(name)
+            preference, number, raw = group_of(name if group is None else group)
             name, status, sockets = "", ManagerGroupStatus(number), map(RTRSocket, raw)
         self.write(name=name or f"group {preference}", preference=preference, status=status, active=False)
         self.write(sockets=RTRSocketList(sockets))

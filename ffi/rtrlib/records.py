@@ -61,19 +61,22 @@ class PFXRecord(_Record):
 
     def __new__(
         cls,
-        asn: SupportsIndex | Any,
+        asn: SupportsIndex | Any = None,
         prefix: PrefixLike | None = None,
         min_len: SupportsIndex | None = None,
         max_len: SupportsIndex | None = None,
         socket: RTRSocket | None = None,
+        *,
+        record: Any = None,
     ) -> Self:
         """Take what it says; or, alone, librtr's `struct pfx_record` or a pointer to one. TypeError for neither.
 
+        That may be named `record`, as in rtrlib-python.
         The address becomes text as `str(ipaddress.ip_address(...))` gives it, numbers become int, and are not checked
         any further. IpConversionException: it is no address.
         """
         if prefix is None or min_len is None or max_len is None:
-            said: tuple[Any, ...] = pfx_record_of(asn)
+            said: tuple[Any, ...] = pfx_record_of(asn if record is None else record)
         else:
             raw, family = address_of(prefix)
             said = (
@@ -119,11 +122,17 @@ class SPKIRecord(_Record):
     __match_args__ = ("asn", "ski", "spki")
 
     def __new__(
-        cls, asn: SupportsIndex | Any, ski: bytes | None = None, spki: bytes = b"", socket: RTRSocket | None = None
+        cls,
+        asn: SupportsIndex | Any = None,
+        ski: bytes | None = None,
+        spki: bytes = b"",
+        socket: RTRSocket | None = None,
+        *,
+        record: Any = None,
     ) -> Self:
-        """Take what it says; or, alone, a pointer to librtr's `struct spki_record`. TypeError for neither."""
+        """Take what it says; or, alone, a pointer to librtr's `struct spki_record`, also as `record`. TypeError."""
         if ski is None:
-            asn, ski, spki = spki_record_of(asn)
+            asn, ski, spki = spki_record_of(asn if record is None else record)
         for name, octets in (("ski", ski), ("spki", spki)):
             if not isinstance(octets, bytes):
                 raise TypeError(f"{name} must be bytes, not {type(octets).__name__}")

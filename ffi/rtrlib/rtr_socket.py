@@ -97,12 +97,12 @@ class RTRSocket(ReadOnly):
     pid: int | None
     has_received_pdus: bool
 
-    def __init__(self, index: int | Any, server: Server | None = None) -> None:
+    def __init__(self, index: int | Any = None, server: Server | None = None, *, socket: Any = None) -> None:
         """Take the number and the options; or, alone, librtr's `struct rtr_socket` or a pointer to one: it is copied.
 
-        TypeError for neither.
+        That may be named `socket`, as in rtrlib-python. TypeError for neither.
         """
-        raw = socket_of(index) if server is None else {}
+        raw = socket_of(index if socket is None else socket) if server is None else {}
         where = "a socket of librtr"
         if server is not None:
             where = f"[{server.host}]:{server.port}" if ":" in server.host else f"{server.host}:{server.port}"

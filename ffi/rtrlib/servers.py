@@ -89,10 +89,7 @@ class Server:
         self._set("port", _port(self.port))
         if self.max_version is not None:
             self._set("max_version", option_number("max_version", self.max_version, VERSION_RANGE))
-        for name in self._texts():
-            value = getattr(self, name)
-            if not isinstance(value, str | None):
-                raise TypeError(f"{name} must be str, not {type(value).__name__}")
+        self._check_texts()
         if not self.host or self.host.isspace():
             raise RTRInitError("a cache needs a host")
         for name, allowed in (("connect_timeout", CONNECT_TIMEOUT_RANGE), ("keepalive", KEEPALIVE_RANGE)):
@@ -101,6 +98,14 @@ class Server:
         for name, text in vars(self).items():
             if isinstance(text, str) and not text.isprintable():  # the text itself may be a secret
                 raise RTRInitError(f"the {name} of cache {self.host!r} has a character that cannot be printed")
+
+    def _check_texts(self) -> None:
+        for name in self._texts():
+            value = getattr(self, name)
+            if not isinstance(value, str | None):
+                raise TypeError(f"{name} must be str, not {type(value).__name__}")
+            if value == "" and name not in {"host", "username"}:  # which have sentences of their own
+                raise RTRInitError(f"the {name} of cache {self.host!r} is empty: leave it out")
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # as dataclasses do it in one that is frozen
@@ -146,6 +151,8 @@ class TCPAO:
     def __post_init__(self) -> None:
         if not isinstance(self.key_file, str):
             raise TypeError(f"key_file must be str, not {type(self.key_file).__name__}")
+        if not self.key_file or not self.key_file.isprintable():
+            raise RTRInitError(f"key_file {self.key_file!r:.60} is not the name of a file")
         object.__setattr__(self, "key_id", option_number("key_id", self.key_id, KEY_ID_RANGE))
         if self.algorithm not in AO_ALGORITHMS:
             raise RTRInitError(f"algorithm {self.algorithm!r} is not one of {', '.join(AO_ALGORITHMS)}")

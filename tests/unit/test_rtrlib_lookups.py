@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from rtrlib import PFXRecord, PfxTable, RTRSocket, TCPServer, pack_routes
+from rtrlib import PFXRecord, PfxTable, RTRManager, RTRSocket, TCPServer, pack_routes
 from rtrlib.vrp import PACKED
 from rtrlib.vrp_table import VRPTable
 
@@ -66,6 +66,7 @@ def test_a_table_is_a_collection(table: PfxTable) -> None:
     assert len(table) == len(list(table)) == 5
     assert all(record in table for record in table)
     assert VRPS[0] in table
+    assert bool(PfxTable()) is bool(RTRManager("127.0.0.1", 1, engine="native")) is True, "empty, and there"
     for other in (
         PFXRecord(1, "10.0.0.0", 8, 12),
         (1, 2),

@@ -114,6 +114,10 @@ def test_constructors_take_structs_of_librtr() -> None:
     assert [each.version for each in rtrlib.RTRSocketList(sockets, 1)] == [1]
     made = rtrlib.ManagerGroup(group)
     assert (made.preference, made.sockets_len, made.status) == (3, 1, rtrlib.ManagerGroupStatus.ERROR)
+    assert rtrlib.PFXRecord(record=record) == (64500, "2001:db8::", 32, 48)
+    assert rtrlib.SPKIRecord(record=key).asn == 64501
+    assert rtrlib.RTRSocket(socket=socket).refresh_interval == 77
+    assert rtrlib.ManagerGroup(group=group).sockets_len == len(rtrlib.RTRSocketList(sockets=sockets, length=1)) == 1
     state, reasons = ffi.new("enum pfxv_state *", 2), ffi.new("struct pfx_record **", record)
     result = rtrlib.ValidationResult("2001:db8::", 49, 64500, state, reasons, 1)
     assert (result.is_invalid, result.length_invalid, len(result.reason)) == (True, True, 1)

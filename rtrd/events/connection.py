@@ -1,49 +1,27 @@
-"""One connection to a NATS server, by nats-py: who is there, what it takes, and what it has not taken.
-
-nats-py's own reconnecting and its buffers are left out: what is not acknowledged stays in the spool, and a connection
-that fails is replaced by another one. So nothing is kept twice, and nothing waits for longer than is said here.
-"""
+"""What is published over one connection to a NATS server, and what became of it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import os
-import socket
-import ssl
 from collections.abc import Sequence
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from rtrd.base.endpoint import Endpoint
-from rtrd.base.file_thread import in_thread
 from rtrd.base.text import printable
+from rtrd.config import Events
+from rtrd.events.client import ANSWER, Keeping, NotTakenError, Told, end, look_up, open_client, sentence
 from rtrd.events.spool import Message
-from rtrlib.key_files import KeyFileError, read_file, read_password
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
 
-    from rtrd.config import Events
-
-ANSWER: Final = 5.0
-"""Seconds within which a server must answer."""
-ENDING: Final = 1.0
-"""Seconds that a connection has to end in order."""
 SLICE: Final = 16
 """Messages that are handed over in one turn of the loop."""
 HEADERS: Final = 128
 """Octets that the headers of a message take, at most."""
-_LOOK_UP: Final = "$JS.API.STREAM.NAMES"
 _TOO_LARGE: Final = (10054,)
 """Errors of JetStream that a message will always get (JSStreamMessageExceedsMaximumErr)."""
-
-
-class NotTakenError(Exception):
-    """The server is away, refuses us, or takes nothing; the text says why."""
 
 
 class Outcome(NamedTuple):
@@ -57,13 +35,6 @@ class Outcome(NamedTuple):
     """Why the one behind them is not; None: all are done."""
 
 
-class _StreamNames(msgspec.Struct):
-    """What JetStream answers, when asked which streams have a subject."""
-
-    streams: list[str] | None = None
-    error: dict[str, Any] | None = None
-
-
 class _Ack(msgspec.Struct):
     """What JetStream answers to a message."""
 
@@ -74,14 +45,20 @@ class _Ack(msgspec.Struct):
 class Connection:
     """A connection that was opened; after NotTakenError it is of no use."""
 
-    def __init__(self, client: Client, told: _Told) -> None:
-        self.stream: str | None = None
-        """The stream that keeps our messages; None: none does, or the server does not say."""
-        self.acknowledges = False
-        """Each message is acknowledged by JetStream; else the server has only got it."""
+    def __init__(self, client: Client, told: Told) -> None:
+        self._keeping = Keeping(None, acknowledges=False)
         self._client = client
-        self._errors = told.errors
-        self._ended = told.ended
+        self._told = told
+
+    @property
+    def stream(self) -> str | None:
+        """The stream that keeps our messages; None: none does, or the server does not say."""
+        return self._keeping.stream
+
+    @property
+    def acknowledges(self) -> bool:
+        """Each message is acknowledged by JetStream; else the server has only got it."""
+        return self._keeping.acknowledges
 
     @property
     def server(self) -> str:
@@ -100,33 +77,12 @@ class Connection:
 
     async def look_up(self, subject: str) -> None:
         """Ask whether a stream keeps what is published to a subject. NotTakenError."""
-        import nats.errors  # noqa: PLC0415 - only where events are published
-
-        has = bool(getattr(self._client, "_server_info", {}).get("jetstream"))
-        self.stream, self.acknowledges = None, False
-        try:
-            answer = await self._client.request(
-                _LOOK_UP, msgspec.json.encode({"subject": subject}), timeout=ANSWER if has else ENDING
-            )
-            names = msgspec.json.decode(answer.data, type=_StreamNames)
-        except nats.errors.NoRespondersError:
-            return
-        except nats.errors.TimeoutError:
-            # Who may not ask gets no answer; whether JetStream is there the server has said by itself.
-            self.acknowledges = has
-            self._errors.clear()
-            return
-        except (nats.errors.Error, msgspec.DecodeError, OSError) as error:
-            raise NotTakenError(_sentence(error)) from error
-        if names.error is not None:
-            self.acknowledges = has
-        elif names.streams:
-            self.stream, self.acknowledges = printable(names.streams[0], 60), True
+        self._keeping = await look_up(self._client, subject, self._told)
 
     async def publish(self, messages: Sequence[Message]) -> Outcome:
         """Publish some messages. NotTakenError: the connection is of no use any more, and none was taken for sure."""
         work = asyncio.ensure_future(self._publish(messages))
-        ended = asyncio.ensure_future(self._ended.wait())
+        ended = asyncio.ensure_future(self._told.ended.wait())
         try:
             await asyncio.wait((work, ended), return_when=asyncio.FIRST_COMPLETED)
             if work.done():
@@ -134,10 +90,10 @@ class Connection:
         finally:
             work.cancel()
             ended.cancel()
-        raise NotTakenError(self._errors[-1] if self._errors else "it has ended the connection")
+        raise NotTakenError(self._told.errors[-1] if self._told.errors else "it has ended the connection")
 
     async def _publish(self, messages: Sequence[Message]) -> Outcome:
-        import nats.errors  # noqa: PLC0415 - only where events are published
+        import nats.errors  # noqa: PLC0415 - only where NATS is used
 
         fitting = [message for message in messages if len(message.payload) <= self.most]
         too_large = [message for message in messages if len(message.payload) > self.most]
@@ -148,12 +104,19 @@ class Connection:
                 await self._client.publish(message.subject, message.payload, headers=_headers(message))
                 if place % SLICE == 0:
                     await asyncio.sleep(0)
+            await self._written()
             await self._client.flush(timeout=ANSWER)  # type: ignore[arg-type]
         except (nats.errors.Error, OSError) as error:
             raise NotTakenError(self._why(error)) from error
-        if self._errors:
-            raise NotTakenError(self._errors[-1])
+        if self._told.errors:
+            raise NotTakenError(self._told.errors[-1])
         return Outcome(len(messages), too_large, None)
+
+    async def _written(self) -> None:
+        """Wait until nothing is left in nats-py's buffer: its flush() sends the PING before what still is there."""
+        async with asyncio.timeout(ANSWER):
+            while self._client.pending_data_size:  # noqa: ASYNC110 - it has no event for that
+                await asyncio.sleep(0.001)
 
     async def _acknowledged(self, messages: Sequence[Message], fitting: Sequence[Message]) -> Outcome:
         """Publish them to JetStream, and wait for its word on each."""
@@ -190,7 +153,7 @@ class Connection:
 
     def _refusal(self, answer: Any) -> tuple[str | None, bool]:
         """Say why a message is not taken, and whether it never will be."""
-        import nats.errors  # noqa: PLC0415 - only where events are published
+        import nats.errors  # noqa: PLC0415 - only where NATS is used
 
         if isinstance(answer, nats.errors.NoRespondersError):
             return "no stream of the server keeps its subject any more", False
@@ -206,12 +169,12 @@ class Connection:
             what = printable(str(ack.error.get("description", "no reason is given")), 200)
             return f"JetStream refuses it: {what}", ack.error.get("err_code") in _TOO_LARGE
         if ack.stream is not None:
-            self.stream = printable(ack.stream, 60)
+            self._keeping = Keeping(printable(ack.stream, 60), acknowledges=True)
         return None, False
 
     def _why(self, error: BaseException) -> str:
         """Say what the server has said, if it has, and else what went wrong."""
-        return self._errors[-1] if self._errors else _sentence(error)
+        return self._told.errors[-1] if self._told.errors else sentence(error)
 
     async def close(self) -> None:
         """End it; what is under way is not waited for."""
@@ -222,130 +185,6 @@ def _headers(message: Message) -> dict[str, str]:
     return {"Nats-Msg-Id": message.number}
 
 
-async def end(client: Client) -> None:
-    """End a connection in order, or else at once: to a server that hangs, what is written would never go."""
-    with contextlib.suppress(Exception):
-        await asyncio.wait_for(client.close(), ENDING)
-    writer = getattr(getattr(client, "_transport", None), "_io_writer", None)
-    if writer is not None:
-        writer.transport.abort()
-
-
 async def connect(settings: Events, name: str) -> Connection:
     """Connect. NotTakenError: nobody is there, or we are refused."""
-    try:
-        nats = await in_thread(ANSWER, _nats)
-        needs = await in_thread(ANSWER, _needs, settings)
-        addresses = await in_thread(ANSWER, _addresses, settings.nats.host, settings.nats.port)
-    except (OSError, KeyFileError) as error:
-        raise NotTakenError(_sentence(error)) from error
-    except ImportError as error:
-        raise NotTakenError("the Python package nats-py is missing: pip install nats-py") from error
-    why = "its name has no address"
-    for address in addresses:
-        try:
-            return await _connect(nats, settings, needs, address, name)
-        except NotTakenError as error:
-            why = str(error)
-    raise NotTakenError(why)
-
-
-def _nats() -> ModuleType:
-    import nats.aio.client  # noqa: PLC0415 - only where events are published: it takes memory
-
-    logging.getLogger("nats").setLevel(logging.CRITICAL)  # what went wrong is said by ourselves
-    return nats.aio.client
-
-
-class _Needs(NamedTuple):
-    """What a connection needs of files."""
-
-    password: str | None
-    tls: ssl.SSLContext | None
-
-
-def _needs(settings: Events) -> _Needs:
-    """Read them. OSError, KeyFileError. For a thread."""
-    password = settings.nats.password
-    if settings.password_file is not None:
-        try:
-            password = read_password("password file", settings.password_file).decode()
-        except UnicodeDecodeError:
-            raise KeyFileError(f"the password file {settings.password_file} is not UTF-8") from None
-    tls = None
-    if settings.nats.tls:
-        try:
-            ca = None if settings.ca is None else read_file("CA", settings.ca).decode()
-            tls = ssl.create_default_context(cadata=ca)
-            if settings.certificate is not None:
-                tls.load_cert_chain(settings.certificate, settings.key)
-        except (ssl.SSLError, ValueError) as error:
-            raise KeyFileError(f"the files of TLS can't be used: {error}") from error
-    return _Needs(password, tls)
-
-
-def _addresses(host: str, port: int) -> list[str]:
-    """Resolve a name. OSError. For a thread."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-class _Told:
-    """What nats-py tells of a connection."""
-
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-        """The last ones."""
-        self.ended = asyncio.Event()
-
-    async def error(self, error: Exception) -> None:
-        """Note one."""
-        self.errors.append(_sentence(error))
-        del self.errors[:-10]
-
-    async def end(self) -> None:
-        """Note the end."""
-        self.ended.set()
-
-
-async def _connect(nats: ModuleType, settings: Events, needs: _Needs, address: str, name: str) -> Connection:
-    where, told = settings.nats, _Told()
-    client: Client = nats.Client()
-    url = f"{'tls' if where.tls else 'nats'}://{Endpoint(address, where.port)}"
-    try:
-        async with asyncio.timeout(ANSWER):
-            await client.connect(
-                url, name=name, error_cb=told.error, closed_cb=told.end, allow_reconnect=False,
-                max_reconnect_attempts=1, reconnect_time_wait=0, connect_timeout=int(ANSWER), ping_interval=20,
-                max_outstanding_pings=2, pending_size=1 << 20, tls=needs.tls,
-                tls_hostname=where.host if where.tls else None, **_credentials(settings, needs),
-            )  # fmt: skip
-    except BaseException as error:
-        await end(client)
-        if not isinstance(error, Exception):
-            raise
-        said = [] if isinstance(error, TimeoutError) else told.errors
-        raise NotTakenError(said[-1] if said else _sentence(error)) from error
-    if not client.is_connected:
-        await end(client)
-        raise NotTakenError("it does not speak NATS")
-    told.errors.clear()
-    return Connection(client, told)
-
-
-def _credentials(settings: Events, needs: _Needs) -> dict[str, Any]:
-    if settings.nats.user is not None:
-        return {"user": settings.nats.user, "password": needs.password or ""}
-    return {} if needs.password is None else {"token": needs.password}
-
-
-def _sentence(error: BaseException) -> str:
-    """Say what went wrong, for people."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, (ssl.SSLError, KeyFileError)):
-        return printable(str(error), 200)
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno) if error.errno > 0 else printable(str(error.strerror), 200)
-    text = str(error) or type(error).__name__
-    return printable(text.removeprefix("nats: ").strip("' "), 200)
+    return Connection(*await open_client(settings, name))

@@ -50,6 +50,13 @@ class Messages:
         self._count += 1
         return self._message(f"{self._run}-{self._count}", event, line)
 
+    def readdressed(self, message: Message) -> Message:
+        """Give a message with the subject that it has by the configuration of now: it may have waited for long."""
+        try:
+            return message._replace(subject=self._subject(self._decode(message.payload)))
+        except msgspec.DecodeError:
+            return message  # its file was altered
+
     def lost(self, time: str, count: int, ever: int) -> Message:
         """Give the message that so many are lost. `ever`: since the start, so that a repetition has the same number."""
         text = f"{counted(count, 'event', 'was', 'were')} lost: more came than could be kept while nobody took them"

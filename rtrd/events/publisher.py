@@ -24,7 +24,8 @@ from rtrd.base.registry import Problem, Registry
 from rtrd.base.text import counted, printable
 from rtrd.config import Events
 from rtrd.events import spool_files
-from rtrd.events.connection import Connection, NotTakenError, connect
+from rtrd.events.client import NotTakenError
+from rtrd.events.connection import Connection, connect
 from rtrd.events.messages import Messages
 from rtrd.events.spool import Spool
 
@@ -95,6 +96,8 @@ class Publisher:
         self._idle = asyncio.Event()
         """Nothing waits that can be sent now."""
         self._files = asyncio.Event()
+        self._at_files: asyncio.Future[None] | None = None
+        """What it does at files now."""
         self._tasks = [Background(f"events {name}") for name in ("take", "summaries", "keep", "send")]
 
     # -- life
@@ -132,6 +135,8 @@ class Publisher:
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
+        if self._at_files is not None:
+            await self._at_files
         await self._files_once(last=True)
         self._settings = None
 
@@ -188,7 +193,9 @@ class Publisher:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._files.wait(), KEEP)
             self._files.clear()
-            await self._files_once()
+            # What a thread has begun goes on, whatever becomes of us: the end waits for it.
+            self._at_files = asyncio.ensure_future(self._files_once())
+            await asyncio.shield(self._at_files)
 
     async def _files_once(self, *, last: bool = False) -> None:
         """Have files follow the spool: one thing after the other, for each is told to the spool when it is done."""
@@ -227,7 +234,8 @@ class Publisher:
             try:
                 self._connection = await connect(self._settings, f"rtrd {self._host}")
                 await self._connection.look_up(self._messages.subject_of_all())
-                self._taken()
+                if not self._spool.waiting:
+                    self._taken()
                 pause = 0.5
                 if not self._connection.acknowledges:
                     await asyncio.sleep(SETTLE)
@@ -270,7 +278,7 @@ class Publisher:
             if outcome.why is None:
                 spool.told(lost)
                 self._published += 1 - len(outcome.refused)
-        messages = spool.next(TOGETHER, TOGETHER_OCTETS)
+        messages = list(map(self._messages.readdressed, spool.next(TOGETHER, TOGETHER_OCTETS)))
         if not messages:
             return False
         outcome = await connection.publish(messages)

@@ -8,6 +8,7 @@ again. Segments are made by whoever reads and writes files for us: rtrd.events.p
 from __future__ import annotations
 
 import itertools
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
@@ -18,6 +19,9 @@ SEGMENT: Final = 1 << 20
 """Octets of a segment at most, or a sixteenth of what may be kept."""
 OVERHEAD: Final = 64
 """Octets that a message costs in memory besides its own: about that."""
+
+
+_LINE: Final = re.compile(rb"([A-Za-z0-9_-]+) ([A-Za-z0-9_.-]+) (\{.*\})", re.DOTALL)
 
 
 class Message(NamedTuple):
@@ -44,17 +48,9 @@ def parse(octets: bytes) -> list[Message]:
     """Read a segment; lines that are none, such as a last one that is cut, are left out."""
     found = []
     for line in octets.split(b"\n"):
-        number, _, rest = line.partition(b" ")
-        subject, _, payload = rest.partition(b" ")
-        if (
-            number
-            and subject
-            and payload[:1] == b"{"
-            and payload[-1:] == b"}"
-            and number.isascii()
-            and subject.isascii()
-        ):
-            found.append(Message(number.decode(), subject.decode(), payload))
+        match = _LINE.fullmatch(line)
+        if match is not None:
+            found.append(Message(match[1].decode(), match[2].decode(), match[3]))
     return found
 
 

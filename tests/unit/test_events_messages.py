@@ -133,6 +133,14 @@ def test_an_event_keeps_its_fields_and_gets_its_host_and_a_number() -> None:
     assert b"\n" not in first.payload
 
 
+def test_a_message_that_waited_goes_to_the_subject_of_now() -> None:
+    before, now = Messages("run", "h", "old.{kind}"), Messages("run", "h", "new.{kind}.{router}")
+    message = before.of(b'{"kind":"route","router":"r"}')
+    assert now.readdressed(message) == message._replace(subject="new.route.r")
+    torn = message._replace(payload=b'{"kind":}')
+    assert now.readdressed(torn) == torn
+
+
 def test_a_subject_without_parts_of_its_own_is_that_of_all() -> None:
     messages = Messages("run", "h", "example.rtrd")
     lost = messages.lost("t", 3, 7)

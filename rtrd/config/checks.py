@@ -11,7 +11,7 @@ from typing import Final
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.faults import Report
 from rtrd.base.socket_paths import ATTACH_SUFFIX
-from rtrd.config.types import covering
+from rtrd.config.types import Match, covering
 from rtrd.config.when import check_as_sets, check_conditions, check_rules_of_neighbors
 from rtrd.config.yaml_reader import FAULTY, Node
 
@@ -344,7 +344,7 @@ def _check_open_to_all(found: Node, report: Report) -> None:
 
 def _check_shadowed_matches(entries: Iterable[Node], report: Report) -> None:
     """Warn of an entry, or of a `match` in it, that an earlier entry takes: the first that names somebody counts."""
-    taken: dict[str, tuple[Node, int]] = {}
+    taken: dict[Match, tuple[Node, int]] = {}
     for entry in entries:
         matches = (
             [each for each in entry.keys["match"].items if each.value is not FAULTY] if "match" in entry.keys else []
@@ -416,17 +416,16 @@ def _check_neighbors(entries: Iterable[Node], report: Report) -> None:
 
 def _check_shadows(rules: Iterable[Node], key: str, report: Report) -> None:
     """Warn of a rule, or of a neighbor in it, that an earlier rule takes; `key` names the neighbors of a rule."""
-    taken: dict[str, int] = {}
+    taken: dict[Match, int] = {}
     everything: int | None = None
     for rule in rules:
         if everything is not None:
             what = f"never acts: the rule on line {everything} is for any neighbor"
             report(rule.line, f"{rule.path}: {what}", "warning")
             continue
-        if "when" in rule.keys:
-            continue  # it takes some routes of its neighbors, and leaves the rest
+        asks = "when" in rule.keys  # it takes some routes of its neighbors, and leaves the rest
         if key not in rule.keys:
-            everything = rule.line
+            everything = None if asks else rule.line
             continue
         neighbors = [each for each in rule.keys[key].items if each.value is not FAULTY]
         before = [_taken(each, taken) for each in neighbors]
@@ -436,16 +435,16 @@ def _check_shadows(rules: Iterable[Node], key: str, report: Report) -> None:
             report(rule.line, f"{rule.path}: never acts: {who} all of its neighbors", "warning")
             continue
         _check_twice(neighbors, taken, report)
-        for each in neighbors:
+        for each in () if asks else neighbors:
             taken.setdefault(covering(str(each.value))[0], rule.line)
 
 
-def _taken(neighbor: Node, taken: Mapping[str, int]) -> int | None:
+def _taken(neighbor: Node, taken: Mapping[Match, int]) -> int | None:
     """Give the line of an earlier rule that takes a neighbor, by itself or by a prefix that covers it; None: none."""
     return next((taken[name] for name in covering(str(neighbor.value)) if name in taken), None)
 
 
-def _check_twice(neighbors: Iterable[Node], taken: Mapping[str, int], report: Report) -> None:
+def _check_twice(neighbors: Iterable[Node], taken: Mapping[Match, int], report: Report) -> None:
     """Warn of neighbors of a rule that are given twice, or that an earlier rule takes."""
     here: set[object] = set()
     for each in neighbors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import TypeAlias
 
 from rtrd.base.notation import ROUTER_NAME
 
@@ -115,12 +116,20 @@ def parse_neighbor_match(text: str) -> NeighborMatch:
         raise ValueError(f"expected {what}") from None
 
 
-def covering(match: str) -> list[str]:
-    """Give an AS as it is; of an address or a prefix itself and all prefixes that cover it."""
+Match: TypeAlias = tuple[int, int, int]
+"""What some neighbors have in common, for look-ups: 0, an AS and 0; or a family, a prefix as a number, its length."""
+
+
+def covering(match: str) -> list[Match]:
+    """Give an AS alone; of an address or a prefix itself and all prefixes that cover it."""
     if match.startswith("AS"):
-        return [match]
+        return [(0, int(match[2:]), 0)]
     network = ipaddress.ip_network(match)
-    return [str(network), *(str(network.supernet(new_prefix=length)) for length in reversed(range(network.prefixlen)))]
+    bits, address = network.max_prefixlen, int(network.network_address)
+    return [
+        (network.version, address >> bits - length << bits - length, length)
+        for length in range(network.prefixlen, -1, -1)
+    ]
 
 
 def parse_network(text: str) -> Network:

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from rtrd.base.faults import Report
 from rtrd.config.mapping import Mapping
-from rtrd.config.types import ASNumber, RoutePrefix, covering, parse_route_prefix
+from rtrd.config.types import ASNumber, Match, RoutePrefix, covering, parse_route_prefix
 from rtrd.config.yaml_reader import FAULTY, Node
 from rtrd.tags import Tag
 
@@ -146,15 +146,19 @@ def check_rules_of_neighbors(rules: Iterable[Node], report: Report) -> None:
     asking = [rule for rule in rules if "when" in rule.keys]
     if len(asking) <= MAX_RULES:
         return
-    by_match: dict[str, list[Node]] = {}
+    by_match: dict[Match, list[Node]] = {}
+    matches: dict[Match, list[Match]] = {}
     for rule in asking:
         items = rule.keys["from"].items if "from" in rule.keys else ()
-        for name in {covering(str(each.value))[0] for each in items if each.value is not FAULTY}:
-            by_match.setdefault(name, []).append(rule)
+        names = [covering(str(each.value)) for each in items if each.value is not FAULTY]
+        for match, *wider in names:
+            matches[match] = [match, *wider]
+        for match in {match for match, *_ in names}:
+            by_match.setdefault(match, []).append(rule)
     of_any = [rule for rule in asking if "from" not in rule.keys]
-    found = {name: [each for one in covering(name) for each in by_match.get(one, ())] for name in by_match}
-    of_as = max((found[name] for name in found if name.startswith("AS")), key=len, default=[])
-    of_address = max((found[name] for name in found if not name.startswith("AS")), key=len, default=[])
+    found = {match: [rule for one in all_ for rule in by_match.get(one, ())] for match, all_ in matches.items()}
+    of_as = max((found[match] for match in found if match[0] == 0), key=len, default=[])
+    of_address = max((found[match] for match in found if match[0] != 0), key=len, default=[])
     most = sorted({rule.line: rule for rule in (*of_any, *of_as, *of_address)}.items())
     if len(most) > MAX_RULES:
         line, rule = most[MAX_RULES]

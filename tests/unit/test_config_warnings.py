@@ -137,6 +137,15 @@ RULES = [
     ("- {direction: out, invalid: A}\n- {direction: out, to: [192.0.2.1], invalid: A}", [(6, "never acts")]),
     ("- {from: [192.0.2.1], valid: A}\n- {valid: A}", []),
     ("- {when: {origin: [1]}, valid: A}\n- {when: {prefixes: [10.0.0.0/8]}, valid: A}\n- {valid: A}", []),
+    (
+        "- {from: [192.0.2.0/24], valid: A}\n- {from: [192.0.2.1], when: {origin: [1]}, invalid: A}",
+        [(6, "never acts: the rule on line 5 takes all of its neighbors")],
+    ),
+    (
+        "- {from: [192.0.2.1], valid: A}\n- {from: [192.0.2.1, AS1], when: {origin: [1]}, invalid: A}",
+        [(6, "192.0.2.1 has no effect here: the rule on line 5")],
+    ),
+    ("- {from: [AS1], when: {origin: [1]}, valid: A}\n- {from: [AS1], invalid: A}", []),
     ("- {when: {origin: [AS1, 1]}, valid: A}", [(5, "given twice, first on line 5")]),
     ("- {when: {prefixes: [{prefix: 10.0.0.0/8, le: 8}, 10.0.0.0/8]}, valid: A}", [(5, "given twice")]),
     ("- {when: {communities: ['1:2', 'community:1:2']}, valid: A}", [(5, "given twice")]),

@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "status": CLICommand("rtrd.commands.status", "show caches, VRPs, routers and routes"),
     "vrps": CLICommand("rtrd.commands.vrps", "list the VRPs in force"),
     "aspas": CLICommand("rtrd.commands.aspas", "list the ASPAs in force, or all about the providers of an AS"),
+    "aspa-suggest": CLICommand("rtrd.commands.aspa_suggest", "suggest the providers that an AS names in its ASPA"),
     "routes": CLICommand("rtrd.commands.routes", "list routes, with validity and decision"),
     "history": CLICommand("rtrd.commands.history", "show what became of routes, and why"),
     "watch": CLICommand("rtrd.commands.watch", "show changes, and their causes, as they happen"),

@@ -15,6 +15,7 @@ from rtrd import config
 from rtrd.api import dump
 from rtrd.api.app import make_app
 from rtrd.api.aspa_queries import ASPAQueries
+from rtrd.api.aspa_suggestion import ASPASuggestionQuery
 from rtrd.api.change_monitor import ChangeMonitor
 from rtrd.api.changes_api import ChangeHandlers
 from rtrd.api.exempt_api import ExemptHandlers
@@ -56,6 +57,7 @@ class Service:
                     daemon.effective, daemon.caches, daemon.slurm, daemon.exempts, daemon.guarding, daemon.aspas
                 ),
                 ASPAQueries(daemon.aspas, daemon.caches),
+                ASPASuggestionQuery(daemon.aspas, daemon.routers),
                 PathQuery(daemon.vrp_set, daemon.aspas),
                 PathWhatIfQuery(daemon.aspas, daemon.routers),
                 RouteQueries(daemon.routers),

@@ -463,7 +463,9 @@ class NativeSession:
             self._end(Fault.REFUSED, f"the cache refuses version {self.version} of RTR: {spoken}")
             return
         resume.refused.add(self.version)
-        resume.wanted = self.version = header.version
+        # On another connection version 1 first: StayRTR 0.6 refuses version 2 in version 0, and ends the connection.
+        resume.wanted = 1 if header.version == 0 and self.version > 1 and 1 not in resume.refused else header.version
+        self.version = header.version
         self._asked_lower = True
         self._ask(now)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
 from rtrd.demo.routers import Neighbor
 from tests.e2e.conftest import MakeChain
@@ -137,7 +138,7 @@ def test_what_somebody_else_removed_is_announced_again(site: Site, monkeypatch: 
 
 
 def test_exabgp_stands_still_while_rtrd_is_replaced(make_chain: MakeChain) -> None:
-    chain = make_chain(service=True)
+    chain = make_chain([VRP("192.0.2.0/24", 24, 64500)], service=True)
     chain.feed(ONE, TWO)
     chain.settle(dict.fromkeys(BOTH, "not-found"))
     router = chain.router.process.pid

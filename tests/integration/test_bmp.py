@@ -30,10 +30,11 @@ ITS_ROUTE = route(A, update([PREFIX], [(2, [64501, 64511])]))
 class Site:
     """A cache, and a daemon with a station."""
 
-    def __init__(self, lab: Lab, **settings: Any) -> None:
+    def __init__(self, lab: Lab, *, neighbors: Any = (), **settings: Any) -> None:
         self.cache = lab.start(StayRTR(lab.folder, [VRP(PREFIX, 24, 64511)]))
         station = {"listen": ["127.0.0.1:0"], **settings}
-        self.daemon = lab.start(Daemon(lab.folder, [self.cache], settings={"bmp": station}))
+        all_settings = {"bmp": station, "neighbors": list(neighbors)}
+        self.daemon = lab.start(Daemon(lab.folder, [self.cache], settings=all_settings))
         self.daemon.wait_vrps(1)
         self.port = int(self.status()["listening"][0].rpartition(":")[2])
 
@@ -72,12 +73,9 @@ def test_what_a_router_tells_is_judged_by_the_vrps_of_now(lab: Lab) -> None:
 
 
 def test_a_question_of_aspas_is_asked_of_its_routes_too(lab: Lab) -> None:
-    neighbors = [{"match": ["192.0.2.1"], "local-role": "provider"}]
-    cache = lab.start(StayRTR(lab.folder, [VRP(PREFIX, 24, 64511)]))
-    settings = {"bmp": {"listen": ["127.0.0.1:0"]}, "neighbors": neighbors}
-    daemon = lab.start(Daemon(lab.folder, [cache], settings=settings))
-    daemon.wait_vrps(1)
-    one = MonitoredRouter(int((daemon.status() or {})["bmp"]["listening"][0].rpartition(":")[2]))
+    site = Site(lab, neighbors=[{"match": ["192.0.2.1"], "local-role": "provider"}])
+    daemon = site.daemon
+    one = MonitoredRouter(site.port)
     one.send(up(A, *OPENS), ITS_ROUTE)
 
     def would_change() -> list[tuple[str, str, str]]:
@@ -85,6 +83,22 @@ def test_a_question_of_aspas_is_asked_of_its_routes_too(lab: Lab) -> None:
         return [(row["router"], row["now"], row["then"]) for row in found["changed"]]
 
     wait_until(lambda: would_change() == [("router-a", "unknown", "invalid")], "a path that would be invalid")
+    text = rtrd("aspa-suggest", "--socket", daemon.socket, "--wide", "AS64511").stdout
+    assert "AS64511 should name: AS64501\n" in text
+    assert f"1 route would be invalid without it, such as {PREFIX} by 64501 64511" in text
+    assert "nothing can be suggested" in rtrd("aspa-suggest", "--socket", daemon.socket, "64501").stdout
+
+
+def test_an_as_of_ours_should_name_its_providers_whatever_comes_from_them(lab: Lab) -> None:
+    site = Site(lab, neighbors=[{"match": ["192.0.2.1"], "local-role": "customer"}])
+    one = MonitoredRouter(site.port)
+    one.send(up(A, *OPENS), ITS_ROUTE)
+    site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"))
+    found = json.loads(rtrd("aspa-suggest", "--json", "--socket", site.daemon.socket, "64500").stdout)
+    assert found["providers"] == [
+        {"asn": 64501, "routes": 0, "example": None, "alternatives": [], "neighbors": ["192.0.2.1"]}
+    ]
+    assert found["aspa"] == {"customer": "AS64500", "providers": ["AS64501"]}
 
 
 def test_two_routers_of_one_name_are_two_and_each_goes_alone(lab: Lab) -> None:

@@ -32,6 +32,7 @@ WORDS: dict[str, list[list[str]]] = {
     "history": [[PREFIX]],
     "watch": [["--last", "9"]],
     "aspas": [[]],
+    "aspa-suggest": [["64500"]],
     "validate": [[PREFIX, "64500"], [PREFIX, "64500", "--path", "64500", "--local-role", "peer"]],
     "validate-path": [["--local-role", "peer", "64501", "64500"]],
     "bird": [["audit"], ["check"]],

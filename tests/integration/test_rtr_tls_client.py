@@ -21,7 +21,7 @@ from tests.integration.test_rtr_tls import VRPS, port_of, serve
 from tests.lab.certificates import CA, OPENSSL, Signed
 from tests.lab.daemons import At, Daemon
 from tests.lab.faulty_cache import Connection, FaultyCache, Script
-from tests.lab.programs import rtrd
+from tests.lab.programs import AS_US, rtrd
 from tests.lab.rtr_caches import InForce, error_report, run
 from tests.lab.rtr_routers import running
 from tests.lab.stayrtr import StayRTR
@@ -415,7 +415,7 @@ def test_check_names_what_tls_cannot_use(tmp_path: Path, ca: CA) -> None:
         f"        - {{host: localhost, transport: tls, ca: {ca.certificate}}}\n"
         "        - {host: 192.0.2.1, transport: tls, ca: rubbish}\n"
     )
-    done = rtrd("check", file)
+    done = rtrd("check", *AS_US, file)
     assert done.returncode == 0
     assert re.findall(r"rtrd.yaml:(\d+): warning: (.*)", done.stderr) == [
         ("7", f"caches.groups[0].servers[1]: the CA {tmp_path}/rubbish is not usable: expected certificates in PEM")

@@ -13,7 +13,7 @@ import pytest
 from rtrd import cli
 from rtrd.version import __version__
 from tests.lab import ROOT, mrt
-from tests.lab.programs import RTRD, rtrd, run
+from tests.lab.programs import AS_US, RTRD, rtrd, run
 from tests.lab.slurm_text import slurm_text
 
 EXAMPLE = ROOT / "etc" / "rtrd.yaml"
@@ -42,21 +42,21 @@ def bad(tmp_path: Path) -> Path:
 
 
 def test_check_prints_every_fault_and_ends_with_2(bad: Path) -> None:
-    done = rtrd("check", bad)
+    done = rtrd("check", *AS_US, bad)
     assert done.returncode == 2
     assert done.stdout == ""
     assert [line.split(": ")[0] for line in done.stderr.splitlines()] == [f"{bad}:2", f"{bad}:2", f"{bad}:3"]
 
 
 def test_check_in_json(bad: Path) -> None:
-    done = rtrd("check", bad, "--json")
+    done = rtrd("check", *AS_US, bad, "--json")
     assert done.returncode == 2
     found = json.loads(done.stdout)
     assert found["good"] is False
     assert found["faults"][-1]["line"] == 3
     rules = bad.with_name("rules.yaml")
     rules.write_text("caches:\n  groups:\n    - {name: a, preference: 1, servers: [{host: 192.0.2.10}]}\n")
-    done = rtrd("check", rules, "--json")
+    done = rtrd("check", *AS_US, rules, "--json")
     counts = {"caches": 1, "groups": 1, "rules": 0}
     assert json.loads(done.stdout) == {"file": str(rules), "good": True, "faults": [], "warnings": [], **counts}
     rules.write_text(f"{rules.read_text()}policy: [{{invalid: {{action: announce}}}}, {{}}]\n")

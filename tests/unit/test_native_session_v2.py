@@ -247,6 +247,20 @@ def test_a_cache_that_ends_the_connection_with_its_refusal_is_asked_on_another_o
     assert V2Story(story.resume).sent == pdu(2, version=2), "each connection begins with the newest"
 
 
+def test_a_refusal_in_version_0_with_which_the_connection_ends_may_be_of_a_cache_of_version_1() -> None:
+    """As StayRTR 0.6 has it. One that left the connection open is asked there in version 0, as section 7 wants it."""
+    story = V2Story()
+    assert (story.hears(report(4, version=0)), story.sent) == (["SYNC"], pdu(2, version=0))
+    assert story.session.wants_again
+    story.session.broke()
+    again = V2Story(story.resume)
+    assert again.sent == pdu(2, version=1)
+    assert (again.hears(report(4, version=0)), again.sent) == (["SYNC"], pdu(2, version=0))
+    assert again.session.wants_again
+    again.session.broke()
+    assert V2Story(story.resume).sent == pdu(2, version=0), "it has only that"
+
+
 def test_a_cache_that_left_the_lower_version_is_followed_up_again() -> None:
     story = V2Story(Resume(version=1, version_until=1e9))
     assert (story.hears(report(4, version=2)), story.sent) == (["SYNC"], pdu(2, version=2))

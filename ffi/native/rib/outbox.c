@@ -80,7 +80,7 @@ static bool fits(const struct rib *rib, const struct command *command, const str
     return command->n < most && command->size + 1 + PREFIX_TEXT_MAX <= COMMAND_TEXT &&
            command->announce == emission->announce && command->receivers == emission->receivers &&
            command->family == route_family(emission->number) &&
-           /* Some routers take a path id for one prefix only (ExaBGP 4.2). */
+           /* Some routers take a path id for one prefix only. */
            !command->has_path_id && (emission->plain || !(route->bits & HAS_PATH_ID)) &&
            (!emission->announce ||
             (command->attrs == route->attrs && command->variant == route_variant(rib, emission->number) &&

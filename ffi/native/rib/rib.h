@@ -281,8 +281,8 @@ void rib_change_counts(const struct rib *rib, uint64_t counts[16]);
  * says counts as written. */
 bool rib_next_command(struct rib *rib, size_t most, struct command *out);
 /* A send barrier: the router has sent all that it was told. From the first call on each NLRI is written once between
- * two barriers, and what is to be written again waits for the next one. ExaBGP needs that: it puts what it is
- * told in an order of its own until it is sent (docs/exabgp.md). */
+ * two barriers, and what is to be written again waits for the next one. A router needs that if it puts what it is told
+ * in an order of its own until it is sent. */
 void rib_send_barrier(struct rib *rib);
 
 /* ---- lists */

@@ -53,7 +53,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct rib *rib;
     static int32_t neighbor;
     static unsigned inputs;
-    static const struct neighbor_policy policies[] = {
+    static const struct prefix_range ranges[] = {{{{10}, 8, 4}, 9, 24}, {{{0}, 0, 6}, 0, 64}};
+    static const uint32_t origins[] = {1, 65002};
+    static struct neighbor_policy policies[] = {
+        {.receivers = 1, .action = {3, 3, 3, 3}, .as_set = 3, .longest = {32, 128}},
         {.receivers = 3, .action = {3, 3, 3, 3}, .as_set = 3, .conditions = 1, .longest = {24, 48}},
         {.receivers = 7, .action = {3, 3, 2, 1}, .as_set = 2, .enforce_first_as = 1, .longest = {32, 128}}};
     static const struct condition conditions[] = {{{{65535, 666}, TAG_STANDARD}, 1}, {{{1, 2, 3}, TAG_LARGE}, 2}};
@@ -67,7 +70,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             vrpset_free(set);
         }
         check((set = vrpset_new()) && (rib = rib_new(set)));
-        check(rib_set_our_tags(rib, tags, 3) == 0 && (neighbor = rib_neighbor_add(rib, policies, 2, rank)) >= 0);
+        check((policies[0].demands = demands_new(ranges, 2, origins, 2, AS_SET_ABSENT)) != NULL);
+        check(rib_set_our_tags(rib, tags, 3) == 0 && (neighbor = rib_neighbor_add(rib, policies, 3, rank)) >= 0);
+        demands_release(policies[0].demands); /* the RIB holds them */
         check(rib_set_conditions(rib, conditions, 2) == 0);
         rib_set_kinds(rib, 1, 2, 0);
     }

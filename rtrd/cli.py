@@ -63,6 +63,7 @@ COMMANDS: Final = {
     "reject": CLICommand("rtrd.commands.guard", "keep the VRPs in force instead of a held change"),
     "forget": CLICommand("rtrd.commands.forget", "no longer expect a router that is gone for good"),
     "cache": CLICommand("rtrd.rtr.cache", "serve a VRP file over RTR"),
+    "fleet": CLICommand("rtrd.fleet", "show all hosts that publish to a NATS server"),
     "dump": CLICommand("rtrd.commands.dump", "write all that a bug report needs into one file"),
     "completion": CLICommand("rtrd.commands.completion", "print a completion script for a shell"),
     "demo": CLICommand("rtrd.demo", "run the whole chain on this host, then end"),

@@ -30,8 +30,9 @@ class KnownHosts:
     # What aiohttp looks for in a middleware of today.
     __middleware_version__ = 1
 
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        """`names`: by which clients may reach us, too."""
+    def __init__(self, names: Iterable[str] = (), *, mend: str = "to allow it, add it to http-names") -> None:
+        """`names`: by which clients may reach us, too; `mend`: what to do about another one."""
+        self._mend = mend
         own = socket.gethostname()
         self._names = {_plain(name) for name in ("localhost", own, own.partition(".")[0], *names)}
 
@@ -47,7 +48,7 @@ class KnownHosts:
             if found is None:
                 return error(400, f"Host: {said(host)} is no host")
             if not self._is_ours(found[1] or found[2]):
-                why = "not an address, nor a name of this host: to allow it, add it to http-names"
+                why = f"not an address, nor a name of this host: {self._mend}"
                 return error(MISDIRECTED, f"Host: {said(host)} is {why}")
         return await handler(request)
 

@@ -45,6 +45,7 @@ WORDS: dict[str, list[list[str]]] = {
     "reject": [[]],
     "forget": [["nobody"]],
     "cache": [["--vrps", MISSING, "--listen", "127.0.0.1:0"]],
+    "fleet": [["--nats", "nats://127.0.0.1:1"]],
     "dump": [[]],
     "completion": [["bash"]],
     "demo": [["--help"]],

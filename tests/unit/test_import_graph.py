@@ -35,16 +35,18 @@ FLOORS = (
     },
     {"api": {"api"}},
     {"main": {"main"}},
-    {"commands": {"cli", "commands", "demo"}},
+    {"commands": {"cli", "commands", "demo", "fleet"}},
 )
 """The rooms of each floor, the lowest first, and what of rtrd is in them. A room sees itself and lower floors."""
 
 ROOMS = {part: (number, room) for number, floor in enumerate(FLOORS) for room, parts in floor.items() for part in parts}
 
-COMMANDS_MAY_SEE = {"base", "settings", "vrps", "rib", "exabgp", "bird", "mrt", "commands"}
+COMMANDS_MAY_SEE = {"base", "settings", "vrps", "rib", "exabgp", "bird", "mrt", "events", "commands"}
 """They ask a daemon by HTTP; what reads files and compares tables is used without one."""
 
-COMMANDS_ALSO_SEE = {("rtrd.commands.run", "rtrd.main")}
+COMMANDS_ALSO_SEE = {("rtrd.commands.run", "rtrd.main")} | {
+    ("rtrd.fleet.page", module) for module in ("rtrd.api.host", "rtrd.api.responses")
+}
 
 
 @cache

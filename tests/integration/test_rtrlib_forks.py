@@ -1,5 +1,6 @@
 """Forked children and abandoned managers, in programs of their own, with every engine: the parent notices nothing."""
 
+import re
 import sys
 from collections.abc import Callable
 from typing import TypeAlias
@@ -264,5 +265,8 @@ def test_a_program_may_end_without_stop(stayrtr: Callable[..., StayRTR], engine:
     cache = stayrtr(*VRPS)
     for _ in range(5):
         done = run(sys.executable, "-c", BEFORE + SHARED + ENDS, str(cache.port), repr(ENGINES[engine]), wait)
-        said = [line for line in done.stderr.splitlines() if not line.startswith("(")]  # but by librtr
-        assert (done.returncode, done.stdout, said) == (0, "0 at work", [])
+        assert (done.returncode, done.stdout) == (0, "0 at work")
+        if engine == "librtr's threads":  # which say what they do, several at once
+            assert not re.search("Traceback|Exception|Fatal", done.stderr)
+        else:
+            assert done.stderr == ""

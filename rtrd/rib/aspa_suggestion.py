@@ -128,8 +128,8 @@ class Suggestion:
 
 def _beside(path: Sequence[int], customer: int) -> set[int]:
     """Give the ASes that stand beside the customer in a path without repeats."""
-    places = [i for i, asn in enumerate(path) if asn == customer]
-    return {path[j] for i in places for j in (i - 1, i + 1) if 0 <= j < len(path)}
+    positions = [i for i, asn in enumerate(path) if asn == customer]
+    return {path[j] for i in positions for j in (i - 1, i + 1) if 0 <= j < len(path)}
 
 
 def _any_of(cures: Iterable[int], asns: set[int] | Mapping[int, Any]) -> bool:

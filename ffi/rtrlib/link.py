@@ -137,6 +137,10 @@ class Resume:
     """The version in which the next connection is to begin, and no other: the cache wants it."""
     refused: set[int] = field(default_factory=set)
     """Versions that the cache refused since it agreed to one."""
+    spoken: int = -1
+    """The newest version that the cache has spoken."""
+    silent: int = 0
+    """Connections in a row that it ended without a word on a version that it has never spoken."""
     session_id: int | None = None
     """None: begin with a Reset Query."""
     serial: int = 0

@@ -52,6 +52,8 @@ WORDS_OF_VRP: Final = 4
 """Words of ASPAs that a cache may send in place of a VRP."""
 MOST_REPORTED: Final = 512
 """Octets of a wrong PDU that go back in an Error Report."""
+MOST_SILENT: Final = 2
+"""Connections that end without a word on version 2, which the cache has never spoken, before one in version 1."""
 NO_DATA_FIRST: Final = 1.0
 """Seconds after which a cache without data is asked again for the first time; then twice as long each time."""
 
@@ -300,17 +302,21 @@ class NativeSession:
 
     def _agree(self, header: Header, pdu: bytes) -> None:
         """Take the version of the first answer (RFC 8210 section 7)."""
-        self._agreed = True
         self._resume.refused.clear()
         self._resume.wanted = None
-        if header.version < self.version:
-            self.version = header.version
-            if not self._full:
-                self._resume.forget()
-                raise self._refuse(
-                    ErrorCode.CORRUPT_DATA, pdu,
-                    f"the cache answers in version {header.version}, in which it has no session with us yet",
-                )  # fmt: skip
+        lower = header.version < self.version
+        self.version = min(header.version, self.version)
+        self._speaks()
+        if lower and not self._full:
+            self._resume.forget()
+            raise self._refuse(
+                ErrorCode.CORRUPT_DATA, pdu,
+                f"the cache answers in version {header.version}, in which it has no session with us yet",
+            )  # fmt: skip
+
+    def _speaks(self) -> None:
+        self._agreed = True
+        self._resume.spoken, self._resume.silent = max(self._resume.spoken, self.version), 0
 
     def _notify(self, header: Header, pdu: bytes, now: float) -> None:
         if not self._agreed:
@@ -415,8 +421,15 @@ class NativeSession:
 
     def broke(self) -> None:
         """Take note that the connection is gone: a cache that answers a Serial Query so gets no second one."""
+        resume = self._resume
         if self._phase is _Phase.ANSWER and not self._full:
-            self._resume.forget()
+            resume.forget()
+        unanswered = self._phase is _Phase.ANSWER and not self._agreed and not self._asked_lower
+        if unanswered and self.version >= ASPA_VERSION > resume.spoken:
+            # The Error Report of StayRTR 0.6, which then closes, is lost more often than not.
+            resume.silent += 1
+            if resume.silent == MOST_SILENT:
+                resume.wanted, resume.silent = ASPA_VERSION - 1, 0
         self._phase = _Phase.NOTHING
 
     def _report(self, header: Header, pdu: bytes, now: float) -> None:
@@ -426,7 +439,8 @@ class NativeSession:
             self._resume.forget()  # whatever is wrong, it can't be wrong with a Reset Query (sections 5.1 and 8.4)
         fits = header.version == self.version or (header.version < self.version and not self._agreed)
         if code == ErrorCode.NO_DATA_AVAILABLE and self._phase is _Phase.ANSWER and fits:
-            self._agreed, self.version = True, header.version
+            self.version = header.version
+            self._speaks()
             self._phase = _Phase.DATA
             self._due = now + self._wait
             self._events.append(Failure(Fault.NO_DATA, "the cache has no data yet"))

@@ -431,8 +431,9 @@ def test_a_daemon_that_is_killed_sends_what_waited_when_it_is_back(lab: Lab) -> 
     settings = {"state": str(lab.folder), "events": {"nats": server.url, "subject": "test.events"}}
     daemon = lab.start(Daemon(lab.folder, [cache], settings=settings))
     daemon.wait_vrps(1)
+    first = daemon.wait_status(lambda status: status["events"]["spool"] > 0, "a spool")["events"]["spool"]
     cache.serve([VRP("192.0.2.0/24", 24, 64501)])
-    daemon.wait_status(lambda status: status["events"]["spool"] > 0, "a spool")
+    daemon.wait_status(lambda status: status["events"]["spool"] > first, "a longer spool")
     daemon.process.kill()
     server.start()
     daemon.start()

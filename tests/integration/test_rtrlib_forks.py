@@ -269,4 +269,5 @@ def test_a_program_may_end_without_stop(stayrtr: Callable[..., StayRTR], engine:
         if engine == "librtr's threads":  # which say what they do, several at once
             assert not re.search("Traceback|Exception|Fatal", done.stderr)
         else:
-            assert done.stderr == ""
+            # StayRTR 0.6 may refuse version 2 without a word.
+            assert re.sub(r"WARNING:rtrlib\.cache:.* without a word; .*\n", "", done.stderr) == ""

@@ -60,7 +60,7 @@ def test_check_in_json(bad: Path) -> None:
     counts = {"caches": 1, "groups": 1, "rules": 0}
     assert json.loads(done.stdout) == {"file": str(rules), "good": True, "faults": [], "warnings": [], **counts}
     rules.write_text(f"{rules.read_text()}policy: [{{invalid: {{action: announce}}}}, {{}}]\n")
-    found = json.loads(rtrd("check", str(rules), "--json").stdout)
+    found = json.loads(rtrd("check", *AS_US, rules, "--json").stdout)
     assert found["good"] is True
     assert [(each["line"], each["severity"]) for each in found["warnings"]] == [(4, "warning")] * 3
 

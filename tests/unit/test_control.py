@@ -172,6 +172,10 @@ class FakeDaemon:
     def path_reason(self, route: SimpleNamespace) -> None:
         """The engine's."""
 
+    def ribs(self) -> dict[int, str]:
+        """The router's."""
+        return {}
+
     def routes(self, within: str | None, *, address: str | None = None) -> Iterator[tuple[str, SimpleNamespace]]:
         """The engine's."""
         assert address is None

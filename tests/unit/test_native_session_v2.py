@@ -261,6 +261,24 @@ def test_a_refusal_in_version_0_with_which_the_connection_ends_may_be_of_a_cache
     assert V2Story(story.resume).sent == pdu(2, version=0), "it has only that"
 
 
+def test_a_cache_that_ends_two_connections_without_a_word_is_asked_once_in_version_1() -> None:
+    """Its refusal may have been lost. One that has spoken version 2 before is only away."""
+    resume = Resume()
+    asked = []
+    for _ in range(6):
+        story = V2Story(resume)
+        asked.append(story.sent)
+        story.session.broke()
+    assert asked == [pdu(2, version=version) for version in (2, 2, 1, 2, 2, 1)]
+    story = V2Story(resume)
+    story.hears(pdu(3, version=2, session=SESSION), end(3, version=2))
+    story.session.broke()
+    for _ in range(4):
+        story = V2Story(resume)
+        assert story.sent[0] == 2
+        story.session.broke()
+
+
 def test_a_cache_that_left_the_lower_version_is_followed_up_again() -> None:
     story = V2Story(Resume(version=1, version_until=1e9))
     assert (story.hears(report(4, version=2)), story.sent) == (["SYNC"], pdu(2, version=2))

@@ -5,22 +5,28 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
+import subprocess
 from pathlib import Path
 
 from rtrd.base.endpoint import Endpoint
-from rtrd.demo.lab import Listening, find_program
+from rtrd.demo.lab import LabError, Listening, find_program
 from rtrd.demo.routers import Neighbor
 
 FRR = "as root: apt-get install frr"
+WITHOUT_IPV6 = 10
+"""From this version on bgpd ends a session with IPv6 if zebra does not tell it an address."""
 
 
 class FRR8(Listening):
     """bgpd without zebra: it installs no route in the kernel."""
 
     def __init__(self, folder: Path, station: Endpoint, *, name: str = "frr", address: str, asn: int) -> None:
-        """`station`: where it connects to speak BMP."""
+        """`station`: where it connects to speak BMP. LabError: there is none that can be shown."""
         super().__init__(folder, name, address)
         self.program = find_program("bgpd", FRR, "/usr/lib/frr")  # OpenBGPD has one of that name, too
+        if (version := version_of(self.program)) >= WITHOUT_IPV6:
+            raise LabError(f"FRR {version} takes no IPv6 without zebra; FRR 8 does")
         self.neighbors: list[Neighbor] = []
         self._asn = asn
         self._station = station
@@ -56,3 +62,10 @@ class FRR8(Listening):
             " exit",
         ]
         return "\n".join(lines) + "\n"
+
+
+def version_of(program: str) -> int:
+    """Give the major version of a bgpd; 0: it does not say."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout
+    found = re.match(r"bgpd version (\d+)", said)
+    return int(found[1]) if found else 0

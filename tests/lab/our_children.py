@@ -28,6 +28,7 @@ MAY_START = {
     # The demo starts the programs of others, and `rtrd` as a user does.
     "rtrd/demo/lab.py",
     "rtrd/demo/chain.py",
+    "rtrd/demo/frr.py",
     "rtrd/demo/routers.py",
     "rtrd/demo/show.py",
     # `rtrd check` asks systemctl for the unit's user, and looks at files with that user's eyes, in a fork of itself.

@@ -37,8 +37,8 @@ from rtrd.kept_sessions import KeptSessions
 from rtrd.kept_versions import KeptVersions
 from rtrd.known_routers import KnownRouters
 from rtrd.policy import Policy
-from rtrd.rib.path_whatif import PathImpact
-from rtrd.rib.whatif import Impact
+from rtrd.rib.path_whatif import path_impact
+from rtrd.rib.whatif import vrp_impact
 from rtrd.routers import Routers
 from rtrd.rtr.intervals import Intervals
 from rtrd.rtr.relay import Relay, RelayError, Sets
@@ -95,8 +95,8 @@ class Daemon:
         )
         self.guarding = self.effective.guard = Guarding(
             _limits(settings.guard), self.vrp_set, self.effective.task_queue,
-            lambda pending: Impact(self.vrp_set, self.routers.tables(), pending), self.effective.taken,
-            path_impact=lambda change: PathImpact(self.routers.tables(), self.aspas.due, change),
+            lambda pending: vrp_impact(self.vrp_set, self.routers.tables(), pending), self.effective.taken,
+            path_impact=lambda change: path_impact(self.routers.tables(), self.aspas.due, change),
             aspa_set=self.aspas, clock=self.clock,
         )  # fmt: skip
         versions = KeptVersions(settings.state, self.clock)

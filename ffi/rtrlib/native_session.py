@@ -98,8 +98,8 @@ class NativeSession:
         if now >= resume.version_until:
             resume.version, resume.misled = resume.max_version, False
         self.version = min(resume.version if resume.wanted is None else resume.wanted, resume.max_version)
-        resume.wanted = None
         """In use, or asked for until the cache has answered."""
+        resume.wanted = None
         self._resume = resume
         self._most = most
         self._agreed = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ from aiohttp import web
 
 from rtrd.api.requests import get
 from rtrd.api.responses import json
-from rtrd.api.whatif import SLICE, in_slices
+from rtrd.api.whatif import in_slices
 from rtrd.base.notation import parse_asn
 from rtrd.rib.aspa_suggestion import Example, Provider, Suggestion
 from rtrd.rib.attributes import AS_SEQUENCE
@@ -22,6 +21,8 @@ from rtrd.vrps.aspas import ASPASet
 from rtrlib.aspa_paths import LocalRole
 from rtrlib.aspas import ASPA, ASPAIndex
 
+AT_ONCE: Final = 40
+"""Routes between two looks at the time: for each new path three are judged."""
 ALL: Final = 1 << 31
 """Rows: more than a table can have."""
 
@@ -96,16 +97,12 @@ def _provider(asn: int, needed: Provider | None, addresses: Iterable[str]) -> di
 
 
 async def _each(question: PathWhatIf, engine: Engine) -> AsyncIterator[tuple[Example, LocalRole]]:
-    """Give the routes of one table that would be invalid and are not; the loop is held for `SLICE` at a time."""
-    until = time.perf_counter() + SLICE
-    async for found in in_slices(question.rows, ALL):
+    """Give the routes of one table that would be invalid and are not."""
+    async for found in in_slices(question.rows, ALL, budget=AT_ONCE):
         for row in found:
             judged = engine.sessions.judged(row.neighbor)
             if row.then == "invalid" and judged is not None:
                 yield _example(engine, row), judged[0]
-            if time.perf_counter() >= until:
-                await asyncio.sleep(0)
-                until = time.perf_counter() + SLICE
 
 
 def _example(engine: Engine, row: ChangedPath) -> Example:

@@ -149,16 +149,17 @@ _Row = TypeVar("_Row")
 
 
 async def in_slices(
-    rows: Callable[[int, int], tuple[Sequence[_Row], bool]], most: int
+    rows: Callable[[int, int], tuple[Sequence[_Row], bool]], most: int, *, budget: int = BUDGET
 ) -> AsyncIterator[Sequence[_Row]]:
     """Give what a question finds in one table, at most so many rows; the loop is held for `SLICE` at a time.
 
     `rows(budget, most)`: looks at some routes, gives those that would change, and whether there is more.
+    `budget`: so many routes at a time; what the caller does of each counts, too.
     """
     more = True
     until = time.perf_counter() + SLICE
     while more:
-        found, more = rows(BUDGET, min(most, 2 * BUDGET))
+        found, more = rows(budget, min(most, 2 * budget))
         most -= len(found)
         if found:
             yield found

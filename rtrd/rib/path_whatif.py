@@ -14,6 +14,7 @@ from rtrd.base.notation import parse_asn, said
 from rtrd.rib.native_terms import prefix_text
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import PATH_OUTCOMES
+from rtrd.rib.whatif import Impact
 from rtrlib import aspas
 from rtrlib.aspa_paths import native_set
 from rtrlib.aspas import ASPA, ASPAIndex
@@ -89,6 +90,10 @@ class PathWhatIf:
         )  # fmt: skip
         return [_changed(row) for row in ffi.unpack(rows, count[0])], bool(more)
 
+    def work(self, budget: int) -> bool:
+        """Count up to some `budget` routes. True: there are more."""
+        return self.rows(budget, 0)[1]
+
     @property
     def routes(self) -> int:
         """How many were looked at so far whose paths are judged."""
@@ -110,40 +115,15 @@ class PathWhatIf:
         }
 
 
-class PathImpact:
-    """What changes of ASPAs that are pending would do to the paths of some tables (rtrd.vrps.guarding)."""
+def path_impact(tables: Iterable[RouteTable], due: bytes, change: bytes) -> Impact:
+    """Ask what changes of ASPAs that are pending would do to the paths of some tables.
 
-    def __init__(self, tables: Iterable[RouteTable], due: bytes, change: bytes) -> None:
-        """`due`: the set as it would be; `change`: what differs from the one in force (rtrlib.aspas)."""
-        self._then = ASPAIndex(due)
-        few = aspas.count(change) <= MOST_NAMED
-        self._customers = [one.customer for one in aspas.records(change)] if few else None
-        self._tables = list(tables)
-        self._left = list(self._tables)
-        self._question: PathWhatIf | None = None
-        self._found = 0
-
-    def work(self, budget: int) -> bool:
-        """Look at about `budget` more routes. True: there are more."""
-        if not self._left:
-            return False
-        if self._question is None:
-            self._question = PathWhatIf(self._left[0], self._then, self._customers)
-        if not self._question.rows(budget, 0)[1]:
-            self._found += self._question.newly_invalid
-            self._question = None
-            del self._left[0]
-        return bool(self._left)
-
-    @property
-    def routes(self) -> int:
-        """How many routes the tables have."""
-        return sum(map(len, self._tables))
-
-    @property
-    def newly_invalid(self) -> int:
-        """How many of those looked at have a path that would become invalid."""
-        return self._found + (0 if self._question is None else self._question.newly_invalid)
+    `due`: the set as it would be; `change`: what differs from the one in force (rtrlib.aspas).
+    """
+    few = aspas.count(change) <= MOST_NAMED
+    customers = [one.customer for one in aspas.records(change)] if few else None
+    then = ASPAIndex(due)
+    return Impact(tables, lambda table: PathWhatIf(table, then, customers))
 
 
 def _changed(row: _rov.PathRow) -> ChangedPath:

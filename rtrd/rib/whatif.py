@@ -5,8 +5,8 @@ Native (ffi/native/rib/whatif.h). Neither the set nor the table is changed, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
 
 import _rov
 from _rov import ffi, lib
@@ -106,6 +106,11 @@ class TableWhatIf:
         wanted = range(len(VALIDITIES)) if then is None else (VALIDITIES.index(then),)
         return [self._row(row) for row in ffi.unpack(rows, count[0]) if row.then in wanted], more
 
+    @property
+    def newly_invalid(self) -> int:
+        """How many of those looked at would become invalid."""
+        return self.counts().newly_invalid
+
     def counts(self) -> Counts:
         """Give what was found so far."""
         native = lib.whatif_counted(self._native)
@@ -130,13 +135,24 @@ class TableWhatIf:
         )
 
 
-class Impact:
-    """What all that is pending in a VRP set would do to the routes of some tables (rtrd.vrps.guarding)."""
+class Question(Protocol):
+    """What is asked of one table."""
 
-    def __init__(self, vrp_set: VRPSet, tables: Iterable[RouteTable], pending: VRPChanges | None) -> None:
-        """Look at the routes that these VRPs cover; None: at all."""
+    def work(self, budget: int) -> bool:
+        """Look at about `budget` more routes. True: there are more."""
+
+    @property
+    def newly_invalid(self) -> int:
+        """How many of those looked at would become invalid."""
+
+
+class Impact:
+    """What a pending change would do to the routes of some tables (rtrd.vrps.guarding)."""
+
+    def __init__(self, tables: Iterable[RouteTable], ask: Callable[[RouteTable], Question]) -> None:
+        """`ask` gives the question to a table."""
         self._tables = list(tables)
-        self._questions = [TableWhatIf(table, View(vrp_set, due=True), pending) for table in self._tables]
+        self._questions = list(map(ask, self._tables))
         self._left = list(self._questions)
 
     def work(self, budget: int) -> bool:
@@ -153,7 +169,12 @@ class Impact:
     @property
     def newly_invalid(self) -> int:
         """How many of those looked at would become invalid."""
-        return sum(question.counts().newly_invalid for question in self._questions)
+        return sum(question.newly_invalid for question in self._questions)
+
+
+def vrp_impact(vrp_set: VRPSet, tables: Iterable[RouteTable], pending: VRPChanges | None) -> Impact:
+    """Ask what all that is pending in a VRP set would do to the routes that these VRPs cover; None: to all."""
+    return Impact(tables, lambda table: TableWhatIf(table, View(vrp_set, due=True), pending))
 
 
 def validity_then(vrp_set: VRPSet, prefix: str, asn: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtrd.base.clock import Clock
-from rtrd.rib.whatif import Impact
+from rtrd.rib.whatif import vrp_impact
 from rtrd.vrps import guarding
 from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.guard import GuardLimits, NothingHeldError
@@ -41,7 +41,7 @@ class Story(EffectiveStory):
             GuardLimits(0.05, 0.2, 300),
             self.vrp_set,
             self.effective.task_queue,
-            lambda pending: Impact(self.vrp_set, [self.table], pending),
+            lambda pending: vrp_impact(self.vrp_set, [self.table], pending),
             self.effective.taken,
             aspa_set=self.effective.aspa_set,
             clock=Clock(lambda: self.now),

@@ -10,7 +10,7 @@ from rtrd.policy import SEVERITY, Treatment, together
 from rtrd.rib import path_whatif
 from rtrd.rib.engine import Engine
 from rtrd.rib.native_terms import changes_of
-from rtrd.rib.path_whatif import PathImpact, PathWhatIf, parse_aspa, with_changes
+from rtrd.rib.path_whatif import PathWhatIf, parse_aspa, path_impact, with_changes
 from rtrd.rib.terms import Command
 from rtrlib import aspas
 from rtrlib.aspas import ASPAIndex
@@ -393,7 +393,7 @@ def test_a_guard_counts_the_paths_that_come_to_be_invalid_at_all_routers(
         listed = {asn: set(chance.sample(some, 2)) - {asn} for asn in chance.sample(some, 4)}
         before, due = routers[0].aspas, aspas.union_of(aspas.numbers(listed.items()))
         was = [one.found() for one in routers]
-        impact = PathImpact([one.engine.table for one in routers], due, aspas.changes(before, due))
+        impact = path_impact([one.engine.table for one in routers], due, aspas.changes(before, due))
         turns = 1
         while impact.work(7):
             turns += 1

@@ -14,6 +14,8 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
+from rtrd.base.notation import unmapped
+
 AT_ONCE: Final = 16
 """Connections that are taken in one turn of the loop: a millisecond or two."""
 RESERVED: Final = 96
@@ -29,13 +31,11 @@ def source_of(address: Any) -> str:
     A host may choose its address within a /64 as it likes.
     """
     try:
-        found = ipaddress.ip_address(address[0].partition("%")[0])
+        found = unmapped(address[0])
     except (IndexError, TypeError, ValueError, AttributeError):
         return ""  # of a unix socket
     if isinstance(found, ipaddress.IPv4Address):
         return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
     return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
 Prefix = IPv4Network | IPv6Network
@@ -33,6 +33,13 @@ def parse_asn(text: str) -> int:
     if match is None or int(match[1]) >= 1 << 32:
         raise ValueError(f"{said(text)} is not an AS number: expected 0 to 4294967295, with or without AS")
     return int(match[1])
+
+
+def unmapped(text: str) -> IPv4Address | IPv6Address:
+    """Give an IP address without the link it may name, and an IPv4-mapped one as what it is (RFC 4291). ValueError."""
+    found = ipaddress.ip_address(text.partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found
 
 
 def parse_address(text: str, *, zone: bool = False) -> str:

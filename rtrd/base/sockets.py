@@ -1,4 +1,4 @@
-"""Listening sockets: bound to be ours alone, or refused with a sentence."""
+"""Listening sockets: bound to be ours alone, or refused with a sentence; and connections that are dead noticed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ from rtrd.base.endpoint import Endpoint
 
 class ListenError(Exception):
     """It can't be listened where it should; the text says where and why."""
+
+
+def keep_alive(connection: socket.socket, idle: int, every: int, times: int) -> None:
+    """Have TCP ask a silent peer after `idle` seconds, then `every` so many, and give it up after so many `times`."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = {socket.TCP_KEEPIDLE: idle, socket.TCP_KEEPINTVL: every, socket.TCP_KEEPCNT: times}
+    for option, value in options.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class UnixListener:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rtrd.base.files import want_file
+from rtrd.base.notation import unmapped
 
 IP_SAN: Final = "IP Address"
 MOST_NAMED: Final = 4
@@ -91,13 +92,7 @@ def address_refusal(certificate: Mapping[str, Any] | None, address: str) -> str 
     if not certificate:
         return None
     found = [ipaddress.ip_address(value) for kind, value in certificate.get("subjectAltName", ()) if kind == IP_SAN]
-    if _plain(address) in found:
+    if unmapped(address) in found:
         return None
     named = f"names only {', '.join(map(str, found[:MOST_NAMED]))}" if found else "names no IP address"
     return f"its certificate {named} (subjectAltName), and not the router's own"
-
-
-def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return mapped or found

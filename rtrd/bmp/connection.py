@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, cast
 
 from rtrd.base.endpoint import Endpoint
+from rtrd.base.sockets import keep_alive
 from rtrd.bmp.kept import KeptRouter
 from rtrd.bmp.messages import Frames, FramingError, Kind, MalformedError, sys_name, termination
 from rtrd.bmp.router import TooMuchError
@@ -72,10 +72,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self._host, self.address = str(peer[0]), str(Endpoint(*peer[:2]))
-        raw = transport.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in ((socket.TCP_KEEPIDLE, KEEPALIVE), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4)):
-            raw.setsockopt(socket.IPPROTO_TCP, option, value)
+        keep_alive(transport.get_extra_info("socket"), KEEPALIVE, 15, 4)
         self._owner.opened(self)
         if (why := self._owner.refusal(self._host, transport.get_extra_info("peercert"))) is not None:
             self.drop(why)

@@ -12,6 +12,7 @@ from rtrd.base import log
 from rtrd.base.acceptor import Acceptor, source_of
 from rtrd.base.arrivals import Arrivals, Fate, Limits
 from rtrd.base.endpoint import Endpoint
+from rtrd.base.notation import unmapped
 from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
 from rtrd.base.sockets import ListenError
 from rtrd.base.sources import Sources
@@ -100,9 +101,7 @@ class Station:
     def _address_refusal(self, address: str) -> str | None:
         if self._allowed is None:
             return None
-        found = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-            found = found.ipv4_mapped
+        found = unmapped(address)
         allowed = any(found in network for network in self._allowed)
         return None if allowed else "its address is not in `bmp.allow`"
 

@@ -17,7 +17,7 @@ from rtrd.demo.caches import RtrdCache
 from rtrd.demo.frr import FRR8
 from rtrd.demo.lab import Lab, LabError, Process, find_program, free_port
 from rtrd.demo.routers import EXABGP_5, ExaBGP, GoBGP, Neighbor
-from rtrd.demo.routes import FEEDER_ASN, HIJACKER, Internet, Route, internet, validity
+from rtrd.demo.routes import FEEDER_ASN, Internet, Route, internet, validity
 
 SECONDS = 30.0
 STATION, FEEDER, GOBGP_ADDRESS, FRR_ADDRESS = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.5"
@@ -100,11 +100,11 @@ class MonitoredShow:
         configuration = self._lab.folder / "rtrd.yaml"
         configuration.write_text(yaml.safe_dump(settings, sort_keys=False))
         rtrd = find_program("rtrd", "make venv")
-        self._daemon = self._lab.start(_Program("rtrd", [rtrd, "run", "-c", str(configuration)], self._lab))
+        self._daemon = self._lab.start(Process("rtrd", [rtrd, "run", "-c", str(configuration)], self._lab.folder))
         self._daemon.wait_listening(station.port)
         self._daemon.wait_until(lambda: self._ask("/status")["ready"], SECONDS, "the VRPs", tick=0.05)
         self._watch = self._lab.start(
-            _Program("watch", [rtrd, "watch", "--json", "--socket", str(self._socket)], self._lab)
+            Process("watch", [rtrd, "watch", "--json", "--socket", str(self._socket)], self._lab.folder)
         )
 
     def _start_routers(self, routers: list[GoBGP | FRR8]) -> None:
@@ -172,11 +172,9 @@ class MonitoredShow:
     def _change(self, routers: list[str], cache: RtrdCache) -> list[dict[str, Any]]:
         """Give one VRP to another AS and back; return which routes changed at which router, and how fast."""
         before = self._internet
-        old = next(vrp for vrp in before.vrps if len(_differ(before, before.with_changed(vrp, _stolen(vrp)))) > 2)
-        after = before.with_changed(old, _stolen(old))
-        prefixes = _differ(before, after)
+        old, new, after, prefixes = before.stolen(least=3)
         changes = []
-        for published, then in ((after, "invalid"), (before, "valid")):
+        for published, vrp, then in ((after, new, "invalid"), (before, old, "valid")):
             seen, start = len(self._watch.lines), time.monotonic()
             cache.serve(published.vrps)
             moments = self._watch.wait_until(
@@ -184,7 +182,6 @@ class MonitoredShow:
                 SECONDS,
                 f"{len(prefixes)} routes to become {then}",
             )
-            vrp = _stolen(old) if then == "invalid" else old
             self._say(f"\nThe cache's file now says {vrp.prefix}-{vrp.max_length} AS{vrp.asn}. What became {then}:")
             for name in routers:
                 last = max(moment for (router, _), moment in moments.items() if router == name)
@@ -203,13 +200,6 @@ class MonitoredShow:
         return {key: found[key] for key in wanted} if wanted <= found.keys() else None
 
 
-class _Program(Process):
-    """A process that a lab starts and ends."""
-
-    def __init__(self, name: str, argv: list[str], lab: Lab) -> None:
-        super().__init__(name, argv, lab.folder)
-
-
 def _row(route: Route, found: dict[str, dict[str, str]]) -> tuple[str, ...]:
     origin = "NONE" if route.origin_as is None else f"AS{route.origin_as}"
     return (route.prefix, origin, *(of_one.get(route.prefix, "unknown") for of_one in found.values()))
@@ -222,16 +212,3 @@ def _sample(rows: list[tuple[str, ...]], count: int) -> list[tuple[str, ...]]:
         kinds.setdefault((row[2], ":" in row[0]), []).append(row)
     share = max(1, count // len(kinds))
     return [row for of_kind in kinds.values() for row in of_kind[:share]]
-
-
-def _stolen(vrp: Any) -> Any:
-    return vrp._replace(asn=HIJACKER)
-
-
-def _differ(before: Internet, after: Internet) -> set[str]:
-    """Return the prefixes of valid routes that become invalid."""
-    return {
-        route.prefix
-        for route in before.routes
-        if (validity(route, before.vrps), validity(route, after.vrps)) == ("valid", "invalid")
-    }

@@ -12,6 +12,7 @@ import random
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from rtrlib.vrp import VRP
 
@@ -104,6 +105,33 @@ class Internet:
     def with_changed(self, old: VRP, new: VRP) -> Internet:
         """Return the same with one VRP replaced by another."""
         return Internet(self.routes, [new if vrp == old else vrp for vrp in self.vrps])
+
+    def stolen(self, least: int = 1) -> Stolen:
+        """Give one VRP to another AS, so that at least so many valid routes become invalid."""
+        for old in self.vrps:
+            new = old._replace(asn=HIJACKER)
+            after = self.with_changed(old, new)
+            if len(prefixes := self._lost(after)) >= least:
+                return Stolen(old, new, after, prefixes)
+        raise ValueError(f"no VRP makes {least} routes invalid")
+
+    def _lost(self, after: Internet) -> set[str]:
+        return {
+            route.prefix
+            for route in self.routes
+            if (validity(route, self.vrps), validity(route, after.vrps)) == ("valid", "invalid")
+        }
+
+
+class Stolen(NamedTuple):
+    """A VRP that became another AS's."""
+
+    old: VRP
+    new: VRP
+    after: Internet
+    """What there is then."""
+    prefixes: set[str]
+    """Of the valid routes that are invalid then."""
 
 
 def internet(seed: int = 6811) -> Internet:

@@ -14,8 +14,7 @@ from rtrd.demo.chain import Chain
 from rtrd.demo.lab import Lab, LabError, find_program
 from rtrd.demo.report import Row
 from rtrd.demo.routers import EXABGP_5, GOBGP, Received
-from rtrd.demo.routes import HIJACKER, Internet, Route, internet, validity
-from rtrlib.vrp import VRP
+from rtrd.demo.routes import Internet, Route, internet, validity
 
 DRAWING = """\
   rtrd cache --RTR--> rtrd              {vrps} VRPs
@@ -109,11 +108,9 @@ class Show:
     def _change(self, chain: Chain, cache: RtrdCache) -> list[dict[str, Any]]:
         """Give one VRP to another AS and back; return which routes went and came, and how fast."""
         before = self._internet
-        old = next(vrp for vrp in before.vrps if _lost(before, before.with_changed(vrp, _stolen(vrp))))
-        after = before.with_changed(old, _stolen(old))
-        prefixes = _lost(before, after)
+        old, new, after, prefixes = before.stolen()
         figures = []
-        for published, vrp, withdrawn in ((after, _stolen(old), True), (before, old, False)):
+        for published, vrp, withdrawn in ((after, new, True), (before, old, False)):
             seen = len(chain.listener.monitor.lines)
             start = time.monotonic()
             cache.serve(published.vrps)
@@ -136,19 +133,6 @@ def _expected(route: Route, wanted: Internet) -> str | None:
     """Return the tag that the peer must see; None: no such route."""
     state = validity(route, wanted.vrps)
     return None if state == "invalid" else state
-
-
-def _stolen(vrp: VRP) -> VRP:
-    return vrp._replace(asn=HIJACKER)
-
-
-def _lost(before: Internet, after: Internet) -> set[str]:
-    """Return the prefixes that the peer loses when the VRPs change so."""
-    return {
-        route.prefix
-        for route in before.routes
-        if _expected(route, before) == "valid" and _expected(route, after) is None
-    }
 
 
 def _fault(route: Route, wanted: Internet, got: Received | None, said: str) -> str | None:

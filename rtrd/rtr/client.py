@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TypeAlias, cast
 
 from rtrd.base.endpoint import Endpoint
+from rtrd.base.sockets import keep_alive
 from rtrd.rtr import pdu
 from rtrd.rtr.pdu import PDUError
 from rtrd.rtr.store import Response, Store
@@ -127,10 +128,7 @@ class Client(asyncio.Protocol):
         self._max_version = self._owner.max_version(self.address)
         raw = transport.get_extra_info("socket")
         if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE // 3)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+            keep_alive(raw, KEEPALIVE, KEEPALIVE // 3, 3)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         # Not 0: asyncio's TLS pauses at "at least so much", and then never resumes.
         self._transport.set_write_buffer_limits(high=1, low=0)

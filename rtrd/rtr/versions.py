@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from rtrd.base.notation import unmapped
 from rtrlib.rtr_pdus import MAX_VERSION
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -25,6 +26,5 @@ class Versions:
         """Give the highest version for a router; no address: that for all."""
         if not address or not self._of_networks:
             return self._highest
-        found = ipaddress.ip_address(address.partition("%")[0])
-        plain = getattr(found, "ipv4_mapped", None) or found
+        plain = unmapped(address)
         return next((version for network, version in self._of_networks if plain in network), self._highest)

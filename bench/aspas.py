@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 
 from bench import generate, relay
-from bench.crowd import NOTIFY, Crowd
+from bench.crowd import NOTIFY, Crowd, apart
 from bench.pipe import Router
 from bench.report import Comparison, interleaved
 from bench.section import Setting
@@ -32,7 +29,6 @@ def served(setting: Setting) -> list[Comparison]:
     plain = relay.start(folder, "plain", vrps, relay.rtrd_cache)
     cache = relay.start(folder, "with-aspas", vrps, relay.rtrd_cache, customers)
     size, pdu = relay.octets(vrps), 12 + 4 * PROVIDERS
-    crowd = None
     try:
         for server in (plain, cache):
             relay.ready(server.port)
@@ -45,20 +41,14 @@ def served(setting: Setting) -> list[Comparison]:
             seconds["VRPs and ASPAs"].append(Crowd(cache.port, 1, 2).load(size + pdu * len(customers)))
             seconds["VRPs alone"].append(Crowd(plain.port, 1, 2).load(size))
         watcher.load(size + pdu * len(customers))
-        argv = [sys.executable, "-m", "bench.crowd", str(cache.port), str(clients)]
-        argv += [str(size + pdu * len(customers)), str(relay.FRAME + pdu), "2"]
-        crowd = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-        assert crowd.stdout is not None
-        crowd.stdout.readline()
-        first = next(iter(customers))
-        generate.write(cache.file, vrps, {**customers, first: [1, 2, 3]})
-        watcher.answered(NOTIFY)
-        began = time.monotonic()
-        last = json.loads(crowd.stdout.readline())["changed"] - began
+        with apart(cache.port, clients, size + pdu * len(customers), relay.FRAME + pdu, version=2) as said:
+            said()
+            first = next(iter(customers))
+            generate.write(cache.file, vrps, {**customers, first: [1, 2, 3]})
+            watcher.answered(NOTIFY)
+            began = time.monotonic()
+            last = said()["changed"] - began
     finally:
-        if crowd is not None:
-            crowd.kill()
-            crowd.wait()
         for server in (plain, cache):
             server.process.stop()
     about = (

@@ -11,8 +11,11 @@ import json
 import select
 import socket
 import struct
+import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 HOST = "127.0.0.1"
 NOTIFY = 12
@@ -88,6 +91,24 @@ class Crowd:
                     del left[fd]
                     self._poll.unregister(fd)
         return time.monotonic()
+
+
+@contextmanager
+def apart(port: int, clients: int, full: int, delta: int, version: int = 1) -> Iterator[Callable[[], dict[str, float]]]:
+    """Have a crowd in a process of its own; gives what gives the next thing that it says."""
+    argv = [sys.executable, "-m", "bench.crowd", *map(str, (port, clients, full, delta, version))]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as crowd:
+        assert crowd.stdout is not None
+        said = crowd.stdout
+
+        def next_said() -> dict[str, float]:
+            found: dict[str, float] = json.loads(said.readline())
+            return found
+
+        try:
+            yield next_said
+        finally:
+            crowd.kill()
 
 
 def main(port: int, clients: int, full: int, delta: int, version: int) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from bench import generate
-from bench.crowd import HOST, NOTIFY, Crowd, reset
+from bench.crowd import HOST, NOTIFY, Crowd, apart, reset
 from bench.report import Comparison, interleaved
 from bench.section import Setting
 from bench.sync import LIMIT, compile_client, run_client
@@ -199,26 +196,20 @@ def crowded(setting: Setting) -> list[Comparison]:
     config.write_text(yaml.safe_dump({"caches": {"groups": [group]}, "control": str(path), "rtr-server": server}))
     relay = Process("relay", [find_program("rtrd", "make venv"), "run", "-c", str(config)], folder)
     relay.start()
-    crowd = None
     try:
         relay.wait_until(path.exists, LIMIT, "the relay's socket", tick=0.05)
         relay.wait_until(lambda: served(path) == len(vrps), LIMIT, "the relay to serve", tick=0.1)
         before, _ = memory(relay.pid)
         watcher = Crowd(cache.port, 1)
         watcher.load(cache.size())
-        argv = [sys.executable, "-m", "bench.crowd", str(port), str(clients), str(octets(vrps)), str(DELTA), "1"]
-        crowd = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-        assert crowd.stdout is not None
-        loaded = json.loads(crowd.stdout.readline())["loaded"]
-        after, most = memory(relay.pid)
-        cache.change()
-        watcher.answered(NOTIFY)
-        began = time.monotonic()
-        last = json.loads(crowd.stdout.readline())["changed"] - began
+        with apart(port, clients, octets(vrps), DELTA) as said:
+            loaded = said()["loaded"]
+            after, most = memory(relay.pid)
+            cache.change()
+            watcher.answered(NOTIFY)
+            began = time.monotonic()
+            last = said()["changed"] - began
     finally:
-        if crowd is not None:
-            crowd.kill()
-            crowd.wait()
         relay.stop()
         cache.process.stop()
     about = f"{len(vrps):,} VRPs {setting.origin}; {clients} routers in one process on this host."

@@ -316,9 +316,9 @@ def test_new_aspas_are_judged_in_slices() -> None:
     one.have({64510: set(range(65536, 65536 + count // 2))})
     slices, longest = 0, 0.0
     while True:
-        began = time.perf_counter()
+        began = time.thread_time()
         more = one.engine.work(100)
-        longest = max(longest, time.perf_counter() - began)
+        longest = max(longest, time.thread_time() - began)
         slices += 1
         if not more:
             break

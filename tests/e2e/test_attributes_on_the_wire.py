@@ -5,20 +5,20 @@ of what each kind of receiver gets.
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from bench.speaker import UPDATE, attribute
 from rtrd.demo.chain import LISTENER, ROUTER, ROUTER_ASN
-from rtrd.demo.lab import Lab, free_port
+from rtrd.demo.lab import Lab, LabError, free_port
 from rtrd.demo.routers import Neighbor
 from tests.e2e.conftest import MakeChain
 from tests.lab.bird_routers import ADDRESS as BIRD
 from tests.lab.bird_routers import BirdRouter
 from tests.lab.chain import VRPS, Chain
-from tests.lab.speaker import Speaker
+from tests.lab.speaker import Route, Speaker
 
 OUTSIDE, INSIDE, INTERNAL, EXTERNAL, OLD = (f"127.0.0.{n}" for n in (21, 22, 23, 24, 25))
 ASNS = {OUTSIDE: 64496, INSIDE: ROUTER_ASN, INTERNAL: ROUTER_ASN, EXTERNAL: 64498, OLD: 64499}
@@ -63,15 +63,25 @@ INWARD: Attributes = {
 class Wire(Speaker):
     """A speaker that says path attributes as octets, and keeps those that it is told."""
 
-    def __init__(self, address: str, **options: Any) -> None:
+    def __init__(self, address: str, speakers: list["Wire"], **options: Any) -> None:
         super().__init__(address, ASNS[address], **options)
+        self.speakers = speakers
+        """The speakers of this test; itself, too."""
         self.attributes: dict[str, Attributes] = {}
+        self._updates: list[bytes] = []
 
     def say(self, prefix: str, attributes: Attributes) -> None:
         octets = b"".join(attribute(flags, code, value) for code, (flags, value) in sorted(attributes.items()))
         address, _, length = prefix.partition("/")
         nlri = bytes([int(length)]) + socket.inet_aton(address)[: int(length) // 8]
-        self._send(UPDATE, struct.pack("!HH", 0, len(octets)) + octets + nlri)
+        self._updates.append(struct.pack("!HH", 0, len(octets)) + octets + nlri)
+        self._send(UPDATE, self._updates[-1])
+
+    def _announce(self, routes: Mapping[str, Route]) -> None:
+        """Say all again: in the next session, or when asked."""
+        super()._announce(routes)
+        for update in self._updates:
+            self._send(UPDATE, update)
 
     def _update(self, body: bytes) -> None:
         start = 4 + int.from_bytes(body[:2])
@@ -87,8 +97,15 @@ class Wire(Speaker):
             self.attributes[f"{address}/{nlri[0]}"] = found
 
     def told(self, prefix: str) -> Attributes:
-        self.wait(lambda: prefix in self.attributes, 60, prefix)
-        return self.attributes[prefix]
+        """Return what it was told of a prefix. A session that a busy ExaBGP ended comes up again."""
+        for _ in range(5):
+            for each in self.speakers:
+                if not each.up:
+                    each.start()
+            self.wait(lambda: prefix in self.attributes or not all(each.up for each in self.speakers), 60, prefix)
+            if prefix in self.attributes:
+                return self.attributes[prefix]
+        raise LabError(f"{self.address}: sessions end again and again; no {prefix}")
 
 
 class Bird(BirdRouter):
@@ -123,7 +140,7 @@ def peer(chain: Chain) -> Iterator[Callable[..., Wire]]:
     peers: list[Wire] = []
 
     def connect(address: str, **options: Any) -> Wire:
-        peers.append(Wire(address, **options))
+        peers.append(Wire(address, peers, **options))
         peers[-1].connect(ROUTER, chain.router.port)
         return peers[-1]
 

@@ -228,8 +228,6 @@ class Speaker:
             self._up = False
             self._refusal = ""
             self.table.clear()
-        self._thread = threading.Thread(target=self._read, args=(connection,), daemon=True, name=self.address)
-        self._thread.start()
         capabilities = b"\1\4\0\1\0\1" + b"\1\4\0\2\0\1"
         if self._four_octet_as:
             capabilities += b"\x41\4" + struct.pack("!I", self.asn)
@@ -241,6 +239,9 @@ class Speaker:
         short = self.asn if self.asn < 65536 else 23456
         body = struct.pack("!BHH", 4, short, HOLD) + socket.inet_aton(self.address)
         self._send(OPEN, body + bytes([len(parameters)]) + parameters)
+        # Not before: an ExaBGP says its OPEN at once, and the answer to it must not be faster than ours.
+        self._thread = threading.Thread(target=self._read, args=(connection,), daemon=True, name=self.address)
+        self._thread.start()
 
     def _read(self, connection: socket.socket) -> None:
         buffer = b""

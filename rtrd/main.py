@@ -23,7 +23,8 @@ from rtrd.api.history import HistoryQueries
 from rtrd.api.live import Live
 from rtrd.api.path_query import PathQuery
 from rtrd.api.path_whatif import PathWhatIfQuery
-from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
+from rtrd.api.queries import StateQueries, VRPQueries
+from rtrd.api.route_queries import RouteQueries
 from rtrd.api.server import APIServer
 from rtrd.api.trend import Trend
 from rtrd.api.whatif import WhatIf, WhatIfQueries

@@ -250,11 +250,11 @@ class Routers:
         registry.metric("rtrd_routes", "Routes that a neighbor announces.", self._routes, (*neighbor, "validity"))
         registry.metric(
             "rtrd_paths", "Routes that a neighbor announces, by what ASPAs make of their paths.",
-            self._paths, (*neighbor, "aspa"),
+            self._paths, (*neighbor, "local_role", "aspa"),
         )  # fmt: skip
         registry.metric(
             "rtrd_leaks", "Of these: routes that have leaked, as their Only to Customer says (RFC 9234).",
-            self._leaks, neighbor,
+            self._leaks, (*neighbor, "local_role"),
         )  # fmt: skip
         registry.metric(
             "rtrd_routes_left_out_total", "Routes that nobody should announce, and that are left out.",
@@ -316,19 +316,21 @@ class Routers:
                 for validity, count in counts.items():
                     yield (router.engine.name, address, validity), count
 
-    def _path_counts(self) -> Iterator[tuple[str, str, dict[str, int]]]:
+    def _path_counts(self) -> Iterator[tuple[tuple[str, str, str], dict[str, int]]]:
+        """Give the routes of each neighbor by their paths, with its labels; no role: its paths are not judged."""
         for router in self.all():
+            roles = router.engine.sessions.local_roles()
             for address, counts in sorted(router.path_counts_by_neighbor().items())[:MOST_NEIGHBORS]:
-                yield router.engine.name, address, counts
+                yield (router.engine.name, address, roles.get(address, "")), counts
 
     def _paths(self) -> Samples:
-        for name, address, counts in self._path_counts():
+        for labels, counts in self._path_counts():
             for outcome in PATH_OUTCOMES[1:]:
-                yield (name, address, str(outcome)), counts[str(outcome)]
+                yield (*labels, str(outcome)), counts[str(outcome)]
 
     def _leaks(self) -> Samples:
-        for name, address, counts in self._path_counts():
-            yield (name, address), counts["leak"]
+        for labels, counts in self._path_counts():
+            yield labels, counts["leak"]
 
     def _left_out(self) -> Samples:
         for engine in (router.engine for router in self.all()):

@@ -6,30 +6,24 @@ that they are not; of routes it skips what went and may or may not have what cam
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final
 
 from aiohttp import web
 
 from rtrd.api import scrape, selection
 from rtrd.api.aspa_queries import entries
-from rtrd.api.requests import get, number
-from rtrd.api.responses import SLICE, error, json, stream
+from rtrd.api.requests import YES_NO, choice, get, wanted_prefix
+from rtrd.api.responses import error, json, stream
 from rtrd.api.trend import Trend
-from rtrd.base.clock import timestamp
 from rtrd.base.errors import ConflictError, NotReadyError
-from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix
+from rtrd.base.notation import parse_asn, parse_prefix
 from rtrd.base.registry import Registry
 from rtrd.caches import Caches
 from rtrd.health import Health
-from rtrd.rib.terms import PATH_OUTCOMES, Route
 from rtrd.rib.validity import explain
 from rtrd.rib.whatif import validity_then
-from rtrd.routers import Routers
-from rtrd.tags import VALIDITIES, Validity
 from rtrd.version import __version__
 from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.disagreement import NothingToCompareError, aspas_disagreement, chosen, disagreement
@@ -42,15 +36,8 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_entries import key_entries
 from rtrlib.vrp_set import SLURM, SNAPSHOT, CoveringVRP
 
-T = TypeVar("T")
-
-MOST_ROWS: Final = 1000
-"""Routes in an answer to a question for the first of them."""
 MOST_REASONS: Final = 20
 """VRPs of a route of which is told what SLURM files do with them."""
-_YES_NO = {"yes": True, "no": False}
-_OUTCOMES: Mapping[str, str] = {each or "none": each or "none" for each in PATH_OUTCOMES}
-_DIRECTIONS: Mapping[str, Literal["in", "out"]] = {"in": "in", "out": "out"}
 
 
 class StateQueries:
@@ -182,7 +169,7 @@ class VRPQueries:
         }
 
     async def _vrp_file(self, request: web.Request) -> web.StreamResponse:
-        prefix, selected = _prefix(request), selection.read(request)
+        prefix, selected = wanted_prefix(request), selection.read(request)
         keys = sorted(self._keys.effective) if prefix is None and selected.router_keys else []
         listing = await self._listings.take(None if prefix is None else str(prefix))
         chosen_keys = key_entries(key for key in keys if selected.all or key.asn in selected.asns)
@@ -196,7 +183,7 @@ class VRPQueries:
         return await stream(request, "roas", _entries(listing, None, selected), with_aspas)
 
     async def _vrps(self, request: web.Request) -> web.StreamResponse:
-        prefix, covering = _prefix(request), _choice(request, "covering", _YES_NO)
+        prefix, covering = wanted_prefix(request), choice(request, "covering", YES_NO)
         if covering and prefix is None:
             return error(400, "covering: expected a prefix too")
         heard = {**{cache.index: str(cache) for cache in self._caches.all()}, SNAPSHOT: "snapshot"}
@@ -246,120 +233,3 @@ def _rest(listing: Listing, keys: list[dict[str, int | str]]) -> dict[str, Any]:
     """Give what follows the VRPs."""
     changed = {} if listing.one_moment else {"changed_meanwhile": True}
     return {**({"bgpsec_keys": keys} if keys else {}), **changed}
-
-
-class WantedRoutes(NamedTuple):
-    """Which routes are asked for; None: any."""
-
-    validity: Validity | None = None
-    prefix: Prefix | None = None
-    """This one and more specific ones."""
-    address: str | None = None
-    """Those that cover it."""
-    covered: bool | None = None
-    """Whether some VRP covers it."""
-    neighbor: str | None = None
-    """Its address, as rtrd shows it."""
-    origin: int | str | None = None
-    """Its origin AS; `none` for routes that have none."""
-    direction: Literal["in", "out"] = "in"
-    """`out`: local routes of the router, and the neighbor is the one that gets them."""
-    aspa: str | None = None
-    """What its path is by ASPAs; `none` for routes whose paths are not judged."""
-    leak: bool | None = None
-
-    def matches(self, route: Route, neighbor: str) -> bool:
-        """Tell whether a route within the prefix is one of those."""
-        return (
-            self.validity in (None, route.validity)
-            and self.neighbor in (None, neighbor)
-            and (self.covered is None or self.covered == (route.validity in ("valid", "invalid")))
-            and (self.origin is None or self.origin == ("none" if route.origin is None else route.origin))
-            and self.aspa in (None, route.aspa or "none")
-            and self.leak in (None, route.leak)
-        )
-
-
-class RouteQueries:
-    """Which routes there are, with validity and decision."""
-
-    def __init__(self, routers: Routers) -> None:
-        self._routers = routers
-
-    def routes_of_app(self) -> list[web.RouteDef]:
-        """Give what is answered where."""
-        names = ("validity", "prefix", "address", "covered", "neighbor", "origin", "direction", "aspa", "leak", "rows")
-        return [get("/routes", self._routes, *names)]
-
-    async def _routes(self, request: web.Request) -> web.StreamResponse:
-        neighbor, origin = request.query.get("neighbor"), request.query.get("origin")
-        wanted = WantedRoutes(
-            validity=_choice(request, "validity", {each: each for each in VALIDITIES}),
-            prefix=_prefix(request),
-            address=None if (address := request.query.get("address")) is None else parse_address(address),
-            covered=_choice(request, "covered", _YES_NO),
-            neighbor=None if neighbor is None else parse_address(neighbor, zone=True),
-            origin=origin if origin in (None, "none") else parse_asn(origin),
-            direction=_choice(request, "direction", _DIRECTIONS) or "in",
-            aspa=_choice(request, "aspa", _OUTCOMES),
-            leak=_choice(request, "leak", _YES_NO),
-        )
-        if wanted.prefix is not None and wanted.address is not None:
-            return error(400, "expected prefix or address, not both")
-        if "rows" in request.query:
-            return json(await self._first(wanted, number(request, "rows", MOST_ROWS, MOST_ROWS)))
-        return await stream(request, "routes", self._found(wanted))
-
-    async def _first(self, wanted: WantedRoutes, most: int) -> dict[str, Any]:
-        """Give so many routes, and how many more there are."""
-        first: list[Mapping[str, Any]] = []
-        more = 0
-        until = time.perf_counter() + SLICE
-        for route in self._found(wanted):
-            if route is not None and len(first) < most:
-                first.append(route)
-            elif route is not None:
-                more += 1
-            if time.perf_counter() >= until:
-                await asyncio.sleep(0)
-                until = time.perf_counter() + SLICE
-        return {"routes": first, "more": more}
-
-    def _found(self, wanted: WantedRoutes) -> Iterator[Mapping[str, Any] | None]:
-        within = None if wanted.prefix is None else str(wanted.prefix)
-        for router in self._routers.all():
-            engine, ribs = router.engine, router.ribs()
-            source = engine if wanted.direction == "in" else engine.local_routes
-            for neighbor, route in source.routes(within, address=wanted.address):
-                if wanted.matches(route, neighbor):
-                    yield {
-                        "router": engine.name,
-                        "neighbor": neighbor,
-                        "prefix": route.prefix,
-                        "path_id": route.path_id,
-                        "origin_as": route.origin,
-                        "validity": route.validity,
-                        "decision": route.decision,
-                        "reason": route.reason,
-                        "since": timestamp(route.since) if route.since else None,
-                        "aspa": route.aspa,
-                        "leak": route.leak,
-                        "path_reason": engine.path_reason(route) if wanted.direction == "in" else None,
-                        **({"rib": ribs.get(route.neighbor)} if ribs else {}),
-                    }
-                else:
-                    yield None  # the loop may turn: of a full table few may be wanted
-
-
-def _prefix(request: web.Request) -> Prefix | None:
-    text = request.query.get("prefix")
-    return None if text is None else parse_prefix(text)
-
-
-def _choice(request: web.Request, name: str, choices: Mapping[str, T]) -> T | None:
-    text = request.query.get(name)
-    if text is None:
-        return None
-    if text not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(choices)}")
-    return choices[text]

@@ -15,7 +15,7 @@ from hashlib import blake2b
 import _rov
 from rtrd.policy import Policy, Treatment, normal
 from rtrd.rib import paths
-from rtrd.rib.attributes import AttributeSet, for_kind, read_octets, update_body, with_treatment
+from rtrd.rib.attributes import AttributeSet, for_kind, read_octets, read_path, update_body, with_treatment
 from rtrd.rib.bgp_events import Negotiated, State
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.local_routes import LocalRoutes, nlri_of
@@ -433,6 +433,10 @@ class Engine:
             attributes = self.attributes(self.table.attributes_key(route.attributes))
             said.append(paths.why_leak(attributes, judged[0]))
         return "; ".join(filter(None, said))
+
+    def as_path(self, route: Route) -> str | None:
+        """Give the AS_PATH of a route as text (`paths.path_text`)."""
+        return paths.path_text(read_path(self.table.attributes_key(route.attributes)))
 
     def path_reason_by(self, index: ASPAIndex, neighbor: int, attributes: int) -> str | None:
         """Say why the path of an attribute set is what it is by these ASPAs; None: it is not judged."""

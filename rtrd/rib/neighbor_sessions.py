@@ -239,6 +239,11 @@ class NeighborSessions:
             return "no local-role is configured for the neighbor"
         return None if asns is not None else "the neighbor's AS is not known yet"
 
+    def local_roles(self) -> dict[str, LocalRole]:
+        """Give what we are to each neighbor whose paths are judged."""
+        roles = ((known.address, self.role(name)) for name, known in self.by_name.items())
+        return {address: role for address, role in roles if role is not None}
+
     def _set_role(self, name: str) -> None:
         if name in self.by_name:
             self._table.set_role(self.by_name[name].number, self.role(name))

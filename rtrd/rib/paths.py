@@ -6,16 +6,18 @@ No sentence names who leaked: that can't be known (draft-ietf-sidrops-aspa-verif
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from rtrd.base.notation import parse_asn, said
-from rtrd.rib.attributes import AS_SEQUENCE, ONLY_TO_CUSTOMER, AttributeSet
+from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, ONLY_TO_CUSTOMER, AttributeSet, Segment
 from rtrlib.aspa_paths import LOCAL_ROLES, Hop, LocalRole, PathVerdict, verify_path
 from rtrlib.aspas import ASPAIndex
 
 MOST_ASNS: Final = 20_000
 """AS numbers of a path: an UPDATE has room for fewer."""
+MOST_SHOWN: Final = 255
+"""AS numbers of a path in a list of routes: a neighbor can make it as long as an UPDATE."""
 _SET: Final = re.compile(r"\{[^{}]*\}")
 
 
@@ -42,6 +44,20 @@ def parse_path(text: str) -> Path:
     for each in _SET.findall(text):
         _asns(each[1:-1].replace(",", " ").split())
     return Path(_asns(words), sets > 0)
+
+
+def path_text(segments: Sequence[Segment]) -> str | None:
+    """Write a path as `parse_path` reads it, segments of confederations in parentheses; None: too long to be shown."""
+    if sum(len(segment.asns) for segment in segments) > MOST_SHOWN:
+        return None
+    return " ".join(form.format(mark.join(map(str, asns))) for (form, mark), asns in _formed(segments))
+
+
+def _formed(segments: Sequence[Segment]) -> Iterator[tuple[tuple[str, str], tuple[int, ...]]]:
+    return ((_FORMS.get(kind, ("({})", " ")), asns) for kind, asns in segments)
+
+
+_FORMS: Final = {AS_SEQUENCE: ("{}", " "), AS_SET: ("{{{}}}", ",")}
 
 
 def _asns(words: Iterable[str]) -> tuple[int, ...]:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from rtrd.base.clock import timestamp
+from rtrlib import aspas
 from rtrlib.vrp import VRP, pack
 from tests.lab.browser import Browser, browser
+from tests.lab.engine_story import take
 from tests.lab.still_daemon import StillDaemon
 
 HOSTILE = "<img/src=x/onerror=alert(1)>"
@@ -231,6 +233,64 @@ async def test_a_prefix_leads_to_its_history(one: Stage) -> None:
     await one.tab.value("document.getElementById('past-prefix').value = '203.0.113.9'")
     await one.tab.value("document.querySelector('#past button').click()")
     await one.tab.until(f"{text('past-said')}.startsWith('No change of a route is known of 203.0.113.9 since')")
+
+
+PEER = "neighbors: [{match: [192.0.2.1], local-role: peer}]\n"
+PATHS = {"198.51.100.0/24": [64500, 64501, 64510], "203.0.113.0/24": [64500, 64520]}
+UPDATE = """
+{"exabgp": "5.0.0", "time": 1.5, "host": "h", "pid": 1, "ppid": 1, "counter": 1, "type": "update", "neighbor": {
+ "address": {"local": "192.0.2.2", "peer": "192.0.2.1"}, "asn": {"local": 65001, "peer": 64500},
+ "router-id": "10.0.0.1", "direction": "receive", "message": {"update": {
+  "attribute": {"origin": "igp", "as-path": {"0": {"element": "as-sequence", "value": %s}},
+   "attribute-0x23-0xC0": "0x0000ff00"},
+  "announce": {"ipv4 unicast": {"192.0.2.1": [{"nlri": "%s"}]}}}}}}
+""".replace("\n", "")
+
+
+async def test_a_path_is_drawn_hop_by_hop(tmp_path: Path) -> None:
+    async with stage(tmp_path, PEER) as one:
+        take(one.engine, *((UPDATE % (path, prefix)).encode() for prefix, path in PATHS.items()))
+        held = one.daemon.aspas
+        held.slurm([], aspas.union_of(aspas.numbers({64510: {64501}, 64501: {64502}, 64520: {64500}}.items())))
+        for _ in held.settle():
+            pass
+        held.put_in_force()
+        while one.engine.work(1000):
+            pass
+        await one.tab.value("document.querySelector('[data-list=path]').click()")
+        await one.tab.until(f"{text('found')}.startsWith('1 path-invalid route, at ')")
+        row = await one.tab.value("document.querySelector('#list tbody tr').textContent")
+        assert (
+            "leak, path invalidAS64501 does not name AS64500 as its provider; it has Only to Customer of AS65280" in row
+        )
+        await one.tab.value("document.querySelector('#list .path').click()")
+        drawn = "[...document.querySelectorAll('#drawn .hops li')].map((one) => one.textContent).join('|')"
+        await one.tab.until(f"{drawn}.endsWith('us its peer')")
+        assert await one.tab.value(drawn) == (
+            "AS64510 the origin|↓ AS64510 names it as a provider|AS64501|↓ AS64501 does not name it as a provider"
+            "|AS64500 our neighbor|us its peer"
+        )
+        assert await one.tab.value("document.querySelector('#drawn .decides').textContent.includes('AS64501')")
+        assert await one.tab.value("document.activeElement.id") == "path-title"
+        for dark in (False, True):
+            for width in (1280, 700, 360):
+                await one.tab.look(width=width, dark=dark)
+                assert await one.tab.value(CONTRAST) == [], (dark, width)
+                assert await one.tab.value("document.documentElement.scrollWidth - innerWidth") <= 0, (dark, width)
+                assert await one.tab.value(CUT) == [], (dark, width)
+        await one.tab.look()
+        await one.tab.value("document.querySelector('[data-list=leak]').click()")
+        await one.tab.until(f"{text('found')}.startsWith('2 leaked routes, at ')")
+        # The downstream procedure asks from both ends.
+        await one.tab.value("document.getElementById('role').value = 'customer'")
+        await one.tab.value("document.querySelector('#check button').click()")
+        await one.tab.until(f"{drawn}.endsWith('us its customer')")
+        between = await one.tab.value("document.querySelectorAll('#drawn .between')[1].textContent")
+        assert between == "↓ AS64501 does not name it as a provider↑ AS64500 has no ASPA"
+        await one.tab.value(f"document.getElementById('asns').value = '{HOSTILE}'")
+        await one.tab.value("document.querySelector('#check button').click()")
+        await one.tab.until(f"{text('drawn')}.includes('is not an AS number')")
+        assert await one.tab.value("document.querySelectorAll('img').length") == 0
 
 
 async def test_plots_are_read_by_keyboard(one: Stage) -> None:

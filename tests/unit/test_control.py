@@ -23,7 +23,8 @@ from rtrd.api.app import Handlers, make_app
 from rtrd.api.aspa_queries import ASPAQueries
 from rtrd.api.changes_api import ChangeHandlers
 from rtrd.api.live import Live
-from rtrd.api.queries import RouteQueries, StateQueries, VRPQueries
+from rtrd.api.queries import StateQueries, VRPQueries
+from rtrd.api.route_queries import RouteQueries
 from rtrd.api.server import APIServer
 from rtrd.api.whatif import WhatIfQueries
 from rtrd.base import log
@@ -120,7 +121,7 @@ class FakeDaemon:
         self.registry.problems_of(lambda: self.problems)
         self.registry.status_of(**{name: partial(STATUS.get, name) for name in STATUS})
         self.name = "exabgp"
-        self.engine = self
+        self.engine = self.sessions = self
         self.known = KnownRouters(names=["core"])
         self.known.arrived("edge", expected=True)
 
@@ -172,6 +173,13 @@ class FakeDaemon:
     def path_reason(self, route: SimpleNamespace) -> None:
         """The engine's."""
 
+    def as_path(self, route: SimpleNamespace) -> str:
+        """The engine's."""
+        return f"64496 {route.origin}"
+
+    def judged(self, number: int) -> None:
+        """The sessions'."""
+
     def ribs(self) -> dict[int, str]:
         """The router's."""
         return {}
@@ -194,6 +202,7 @@ class FakeDaemon:
                     "since": 0,
                     "aspa": None,
                     "leak": False,
+                    "neighbor": 0,
                 }
                 yield "192.0.2.1", SimpleNamespace(prefix=prefix, origin=origin, validity=validity, **rest)
 

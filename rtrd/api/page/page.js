@@ -374,6 +374,7 @@ function reveal(id) {
 }
 
 const PAGE = 50, MOST = 1000;
+const LISTS = { path: ["aspa", "invalid", "path-invalid"], leak: ["leak", "yes", "leaked"] };
 let listed = "", rows = PAGE, asking = 0;
 
 function choose(validity) {
@@ -384,7 +385,8 @@ function choose(validity) {
 }
 async function list() {
   const query = new URLSearchParams({ rows }), wanted = $("wanted").value.trim();
-  if (listed) query.set("validity", listed);
+  const [name, value, said] = LISTS[listed] ?? (listed ? ["validity", listed, listed] : []);
+  if (name) query.set(name, value);
   if (wanted) query.set(/^((as)?\d+|none)$/i.test(wanted) ? "origin" : wanted.includes("/") ? "prefix" : "address", wanted.toLowerCase());
   const mine = ++asking;
   $("found").textContent = "Asking…";
@@ -396,7 +398,7 @@ async function list() {
     $("list").replaceChildren();
     return;
   }
-  const { routes, more } = answer, kind = `${listed ? `${listed} ` : ""}route`, where = wanted ? ` for ${wanted}` : "";
+  const { routes, more } = answer, kind = said ? `${said} route` : "route", where = wanted ? ` for ${wanted}` : "";
   $("found").textContent = routes.length
     ? `${plural(routes.length + more, kind)}${where}${more ? `, the first ${number(routes.length)}` : ""}, at ${clock(new Date())}`
     : `There is no ${kind}${where}, at ${clock(new Date())}.`;
@@ -411,11 +413,27 @@ function table(routes) {
     el("tr", {}, el("td", {}, past(one.prefix), one.path_id === null ? null : el("span", { class: "aside" }, ` path ${one.path_id}`)),
       el("td", {}, origin(one.origin_as)),
       el("td", { data: { label: "from" } }, el("span", { class: "mono" }, one.neighbor || "unknown"), several ? el("span", { class: "aside" }, ` at ${one.router}`) : null),
-      el("td", {}, badge(one.validity), one.reason ? el("span", { class: "aside" }, ` ${REASONS[one.reason] ?? one.reason}`) : null),
+      el("td", {}, badge(one.validity), one.reason ? el("span", { class: "aside" }, ` ${REASONS[one.reason] ?? one.reason}`) : null,
+        ...pathOf(one)),
       el("td", {}, one.decision),
       el("td", { data: { label: "since" } }, one.since ? since(one.since) : "–"));
   return el("table", { class: "routes" },
     el("thead", {}, el("tr", {}, ...columns.map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, ...routes.map(row)));
+}
+// What ASPAs and Only to Customer make of a path, with a button that draws it.
+function pathOf(one) {
+  if (one.aspa === null && !one.leak) return [];
+  const words = [one.leak ? "leak" : null, one.aspa ? `path ${one.aspa}` : null].filter(Boolean).join(", ");
+  const mood = one.leak ? "invalid" : PATH_MARKS[one.aspa];
+  const draws = one.as_path !== null && one.local_role !== null;
+  const shown = el(draws ? "button" : "span", { class: "badge path", data: { v: mood }, ...(draws ? { type: "button", title: "Draw the path" } : {}) }, words);
+  if (draws) shown.addEventListener("click", () => {
+    $("asns").value = one.as_path;
+    $("role").value = one.local_role;
+    drawPath(one.neighbor_as);
+    reveal("path-title");
+  });
+  return [" ", shown, one.path_reason ? el("span", { class: "why" }, one.path_reason) : null];
 }
 for (const button of document.querySelectorAll("[data-list]")) button.addEventListener("click", () => choose(button.dataset.list));
 $("search").addEventListener("submit", (submit) => {
@@ -517,6 +535,47 @@ function aspa({ asn, providers, caches, filtered, asserted, customers }) {
     lines.length ? el("ul", { "aria-label": "Who says so" }, ...lines) : null,
     el("p", {}, customers.length ? `AS${asn} is a provider of ${asnList(customers)}` : `No ASPA names AS${asn} as a provider`)].filter(Boolean);
 }
+
+// ---- a path, hop by hop
+
+const PATH_MARKS = { valid: "valid", invalid: "invalid", unknown: "not-found" };
+const ROLES = { customer: "customer", peer: "peer", provider: "provider", "rs-client": "client (it is a route server)", rs: "route server" };
+$("role").append(...Object.entries(ROLES).map(([role, words]) => el("option", { value: role }, words)));
+
+async function drawPath(neighborAs) {
+  const query = new URLSearchParams({ path: $("asns").value.trim(), "local-role": $("role").value });
+  if (neighborAs !== null) query.set("neighbor-as", neighborAs);
+  const answer = await ask(`api/v1/path?${query}`);
+  $("drawn").replaceChildren(...(answer.error ? [el("p", { class: "why" }, answer.error)] : path(answer)));
+}
+const ATTESTED = { provider: ["valid", "names it as a provider"], "not-provider": ["invalid", "does not name it as a provider"], none: ["not-found", "has no ASPA"] };
+
+// From the origin down to us. Between two ASes stands what each of them says of the other, as far as it was asked.
+function path({ path: asns, outcome, procedure, local_role: role, reason, hops }) {
+  const half = procedure === "downstream" ? hops.length / 2 : hops.length;
+  const up = hops.slice(0, half), down = hops.slice(half).reverse();
+  const ends = outcome === "valid" ? [] : [up, hops.slice(half)].map((ramp) =>
+    ramp.find(({ attestation }) => (outcome === "invalid" ? attestation === "not-provider" : attestation !== "provider")));
+  const nodes = [...asns].reverse().filter((asn, i, all) => asn !== all[i - 1]);
+  const said = (hop, arrow) => {
+    const [mood, words] = ATTESTED[hop.attestation];
+    return el("span", { class: ends.includes(hop) ? "hop decides" : "hop", data: { v: mood } },
+      el("span", { class: "arrow", "aria-hidden": "true" }, arrow), ` AS${hop.customer} ${words}`);
+  };
+  const rows = nodes.flatMap((asn, i) => [
+    el("li", { class: "as" }, el("span", { class: "mono" }, `AS${asn}`),
+      el("span", { class: "aside" }, [i ? null : " the origin", i === nodes.length - 1 ? " our neighbor" : null].filter(Boolean).join(","))),
+    i < half && up.length ? el("li", { class: "between" }, said(up[i], "↓"), down.length ? said(down[i], "↑") : null) : null,
+  ]);
+  return [el("div", {}, badge(PATH_MARKS[outcome], outcome), " ", el("span", { class: "aside" }, `${procedure} procedure`)),
+    el("p", {}, reason),
+    el("ol", { class: "hops", "aria-label": "From the origin to us" }, ...rows.filter(Boolean),
+      el("li", { class: "as" }, el("span", {}, "us"), el("span", { class: "aside" }, ` its ${ROLES[role]}`)))];
+}
+$("check").addEventListener("submit", (submit) => {
+  submit.preventDefault();
+  drawPath(null);
+});
 
 // ---- live
 

@@ -22,6 +22,7 @@ from bench import (
     loop,
     memory,
     mrt,
+    paths,
     relay,
     report,
     start,
@@ -44,6 +45,7 @@ SECTIONS: Final = {
     "chain": Section(chain.measure, ("exabgp",), ("exabgp",)),
     "relay": Section(relay.measure, ("librtr0", "stayrtr")),
     "aspas": Section(aspas.measure, ()),
+    "paths": Section(paths.measure, ()),
     "bmp": Section(bmp.measure, ()),
     "mrt": Section(mrt.measure, ("bgpdump",)),
 }

@@ -11,6 +11,7 @@ from bench.pipe import Usage
 from bench.scripted_cache import HOST
 from bench.speaker import Speaker, update
 from rtrd.demo.lab import LabError, Process, find_program, free_port
+from tests.lab.debian_programs import within
 
 ROUTER, PEER = "127.0.0.1", "127.0.0.2"
 SECONDS = 300.0
@@ -21,6 +22,7 @@ log stderr all;
 roa4 table four;
 roa6 table six;
 protocol device {{ }}
+{more}
 protocol rpki cache {{
     roa4 {{ table four; }};
     roa6 {{ table six; }};
@@ -47,18 +49,18 @@ def encoded(table: list[lines.Route], packing: int) -> bytes:
 class Bird:
     """One BIRD."""
 
-    def __init__(self, folder: Path, cache: int, *, checks: bool) -> None:
-        """Take the port of the cache; with `checks` its import filter asks `roa_check` of every route."""
+    def __init__(self, folder: Path, cache: int, *, check: str = "", more: str = "", root: Path | None = None) -> None:
+        """Take the port of the cache; `check` is done with every route, `{table}` in it being that of its VRPs.
+
+        `more` is more of its configuration, `root` another Debian in which it is.
+        """
         self._port = free_port(ROUTER)
-        self._client = find_program("birdc", "as root: apt-get install bird2")
-        self._control = folder / "bird.ctl"
-        file = folder / "bird.conf"
-        four, six = (CHECK.format(table=table) if checks else "" for table in ("four", "six"))
-        names = {"host": HOST, "cache": cache, "router": ROUTER, "port": self._port, "peer": PEER}
-        file.write_text(CONFIGURATION.format(**names, four=four, six=six), encoding="utf-8")
-        bird = find_program("bird", "as root: apt-get install bird2")
-        self._folder = folder
-        self.process = Process("bird", [bird, "-f", "-c", str(file), "-s", str(self._control)], folder)
+        self._folder, self._root = folder, root
+        four, six = (check.format(table=table) for table in ("four", "six"))
+        names = {"host": HOST, "cache": cache, "router": ROUTER, "port": self._port, "peer": PEER, "more": more}
+        (folder / "bird.conf").write_text(CONFIGURATION.format(**names, four=four, six=six), encoding="utf-8")
+        argv = self._argv("bird", "-f", "-c", "bird.conf", "-s", "bird.ctl")
+        self.process = Process("bird", argv, folder)
 
     def __enter__(self) -> Self:
         self.process.start()
@@ -67,6 +69,14 @@ class Bird:
 
     def __exit__(self, *_: object) -> None:
         self.process.stop()
+
+    def _argv(self, program: str, *words: str) -> list[str]:
+        """Give what runs a program of BIRD's; of the words those with a dot are files."""
+        folder = self._folder if self._root is None else Path("/mnt")
+        named = [str(folder / word) if "." in word else word for word in words]
+        if self._root is not None:
+            return within(self._root, self._folder, program, *named)
+        return [find_program(program, "as root: apt-get install bird2"), *named]
 
     @property
     def usage(self) -> Usage:
@@ -78,7 +88,7 @@ class Bird:
         for table in tables:
             said = Process(
                 "birdc",
-                [self._client, "-s", str(self._control), "show", "route", "table", table, "count"],
+                self._argv("birdc", "-s", "bird.ctl", "show", "route", "table", table, "count"),
                 self._folder,
             )
             said.start()

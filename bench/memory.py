@@ -42,7 +42,10 @@ def ours(setting: Setting, port: int, policy: Sequence[Mapping[str, object]]) ->
 
 def birds(setting: Setting, port: int, updates: bytes, *, checks: bool) -> tuple[float, float]:
     """Give the MB and the CPU microseconds a route of a BIRD with the same routes and VRPs."""
-    with tempfile.TemporaryDirectory(dir=setting.folder) as folder, bird.Bird(Path(folder), port, checks=checks) as one:
+    with (
+        tempfile.TemporaryDirectory(dir=setting.folder) as folder,
+        bird.Bird(Path(folder), port, check=bird.CHECK if checks else "") as one,
+    ):
         one.wait_count(len(setting.vrps), "four", "six")
         taken = one.take(updates, len(setting.table))
         return one.memory / 1e6, taken / len(setting.table) * 1e6

@@ -246,17 +246,22 @@ class Process:
             self._changed.notify_all()
 
     def _end_session(self) -> None:
-        deadline = time.monotonic() + ORPHAN_SECONDS
-        members = session_members(self.pid)
-        while members and time.monotonic() < deadline:
-            time.sleep(0.02)
-            members = session_members(self.pid)
-        for pid, command in members.items():
+        for pid, command in self._left(ORPHAN_SECONDS).items():
             self.leftovers.append(f"{command} (pid {pid}) outlived {self.name}")
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+        self._left(STOP_SECONDS)  # a busy machine takes its time to end them
+
+    def _left(self, seconds: float) -> dict[int, str]:
+        """Give what is left of its session, after so long at most (pid to command)."""
+        deadline = time.monotonic() + seconds
+        members = session_members(self.pid)
+        while members and time.monotonic() < deadline:
+            time.sleep(0.02)
+            members = session_members(self.pid)
+        return members
 
 
 def listening_ports(pid: int) -> set[int]:

@@ -26,10 +26,11 @@ _COLUMNS = (
     terminal.Column("ASPA", 7, if_room=True),
     terminal.Column("LEAK", 4, if_room=True),
     terminal.Column("SINCE", terminal.TIME, if_room=True),
+    terminal.Column("PATH", 24, if_room=True),
 )
 
 
-_OF_DUMP = tuple(one for one in _COLUMNS if one.title not in {"ROUTER", "DECISION", "ASPA", "LEAK", "SINCE"})
+_OF_DUMP = tuple(one for one in _COLUMNS if one.title not in {"ROUTER", "DECISION", "ASPA", "LEAK", "SINCE", "PATH"})
 
 
 _STYLES = {"valid": "valid", "invalid": "invalid", "unknown": "not-found"}
@@ -124,6 +125,7 @@ def _lines(routes: Iterable[dict[str, Any]], columns: terminal.Columns) -> Itera
                 "ASPA": (route.get("aspa") or "-", _STYLES.get(route.get("aspa") or "", "")),
                 "LEAK": ("yes" if route.get("leak") else "", "invalid"),
                 "SINCE": ("-" if since is None else terminal.to_second(since), ""),
+                "PATH": ("-" if (path := route.get("as_path")) is None else path or "empty", ""),
             }
         )
     if not count:

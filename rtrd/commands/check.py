@@ -18,7 +18,7 @@ from rtrd.base.text import counted, printable
 from rtrd.base.tls import TLSError, server_context
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import attach, common
-from rtrd.config import Config, Examined, certificates, examine, host, schema
+from rtrd.config import Config, Examined, accounts, certificates, examine, host, schema
 from rtrd.config.cache_servers import Common, cache_server
 from rtrd.config.yaml_reader import Node
 from rtrd.exabgp import conf_check, conf_file, conf_receivers, recommended
@@ -83,8 +83,8 @@ def run(args: argparse.Namespace) -> int:
 def _check_readable(args: argparse.Namespace) -> Iterator[FileFault]:
     """Check that ExaBGP's user may read its file: ExaBGP reads it again at each reload."""
     try:
-        why = host.look_at(Path(args.exabgp), host.exabgp_account())
-    except host.UnknownUserError:
+        why = host.look_at(Path(args.exabgp), accounts.exabgp_account())
+    except accounts.UnknownUserError:
         return
     if why is not None:
         yield FileFault(args.exabgp, 0, why.removeprefix(f"{args.exabgp}: "), "warning")
@@ -101,11 +101,11 @@ def _check_file(args: argparse.Namespace, findings: list[FileFault], *, in_exabg
     examined = examine(args.file)
     findings += examined.findings
     try:
-        who = host.exabgp_account(args.user) if in_exabgp else host.account(Path(args.file), args.user)
+        who = accounts.exabgp_account(args.user) if in_exabgp else accounts.account(Path(args.file), args.user)
         found = host.look(examined, Path(args.file), who)
         if (why := host.look_at(Path(args.file), who)) is not None:
             findings.append(FileFault(args.file, 0, why.removeprefix(f"{args.file}: "), "warning"))
-    except host.UnknownUserError as error:
+    except accounts.UnknownUserError as error:
         args.bad_usage(f"argument --user: {error}")
     findings += found
     settings = examined.config

@@ -17,7 +17,7 @@ import pytest
 
 from rtrd import config
 from rtrd.commands import check
-from rtrd.config import host
+from rtrd.config import accounts, host
 from rtrlib import tcp_auth
 from tests.lab import ROOT
 from tests.lab.certificates import CA
@@ -47,7 +47,7 @@ BEST = "0600, or 0640 if root owns it" if os.geteuid() == 0 else "0600"
 def seen(file: Path, text: str, user: str = AS_US[1]) -> list[tuple[int, str, str]]:
     """What of the host does not fit."""
     file.write_text(text)
-    found = host.look(config.examine(file), file, host.account(file, user))
+    found = host.look(config.examine(file), file, accounts.account(file, user))
     return [(finding.line, finding.severity, finding.what.replace(str(file.parent), ".")) for finding in found]
 
 
@@ -397,16 +397,16 @@ def test_root_looks_with_the_eyes_of_the_user_who_runs_rtrd(file: Path) -> None:
 
 
 def test_a_user_that_is_not_there(file: Path) -> None:
-    with pytest.raises(host.UnknownUserError, match="there is no user 'no-such-user'"):
-        host.account(file, "no-such-user")
+    with pytest.raises(accounts.UnknownUserError, match="there is no user 'no-such-user'"):
+        accounts.account(file, "no-such-user")
 
 
 def test_folders_that_the_unit_makes() -> None:
     unit = (ROOT / "systemd" / "rtrd.service").read_text()
     assert "StateDirectory=rtrd\n" in unit
     assert "RuntimeDirectory=rtrd\n" in unit
-    assert f"User={host.USER}\n" in unit
-    assert not host.unit_makes(Path("/srv/rtrd"))
+    assert f"User={accounts.USER}\n" in unit
+    assert not accounts.unit_makes(Path("/srv/rtrd"))
 
 
 ODD = [
@@ -471,8 +471,8 @@ def test_what_is_no_configuration_of_exabgp(path: str) -> None:
 def test_what_exabgps_user_may_not_read(seen_by_all: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root sees more than ExaBGP, which runs rtrd here."""
     conf, file = seen_by_all / "exabgp.conf", seen_by_all / "rtrd.yaml"
-    nobody = host.account(file, "nobody")
-    monkeypatch.setattr(host, "exabgp_account", lambda _user=None: nobody)
+    nobody = accounts.account(file, "nobody")
+    monkeypatch.setattr(accounts, "exabgp_account", lambda _user=None: nobody)
     conf.write_text(f"process rtrd {{ run {RTRD} run -c {file} --exabgp; encoder json; }}\n")
     conf.chmod(0o600)
     file.write_text(GOOD + "state: /\n")

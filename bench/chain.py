@@ -18,7 +18,7 @@ from typing import NamedTuple
 import yaml
 
 from bench import lines
-from bench.pipe import TAGGING, Usage
+from bench.pipe import TAGGING, Usage, children
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
 from bench.section import Setting
@@ -54,6 +54,7 @@ RECEIVING = "neighbor-changes; receive { packets; open; } send { packets; open; 
 RECOMMENDED = {"exabgp.log.level": "WARNING"}
 PARSED = "neighbor-changes; receive { parsed; update; }"
 """What a process was told of each neighbor before packets mode."""
+CPU = "Of ExaBGP and of its process with all that this one has started, rtrd's caches included; not of the peers."
 CHEAPER = {"5.0.15": 1 / 1.7, "4.2.21": 1 / 1.4}
 """What ExaBGP may need at most with the settings that docs/exabgp.md recommends, beside those that it comes with."""
 
@@ -129,6 +130,13 @@ class Took(NamedTuple):
     """From the peer's first UPDATE to the receiver's last route."""
     exabgp: float
     """CPU microseconds of ExaBGP for each route."""
+    process: float
+    """And of what talks to it: its own process, with all that this one has started, and a service."""
+
+    @property
+    def chain(self) -> float:
+        """Of all that is between the two peers."""
+        return self.exabgp + self.process
 
 
 class Chain:
@@ -139,8 +147,8 @@ class Chain:
         self._program = find_program(*PROGRAMS[version])
         self._settings = settings
 
-    def run(self, process: str, ready: Callable[[int], None]) -> Took:
-        """Give what all took. `ready` returns when the process knows of so many sessions."""
+    def run(self, process: str, ready: Callable[[int], None], service: Sequence[int] = ()) -> Took:
+        """Give what all took. `ready` returns when the process knows of so many sessions; `service`: its own."""
         with tempfile.TemporaryDirectory(dir=self._works[0].folder) as folder, ExitStack() as stack:
             lab = stack.enter_context(Lab(Path(folder)))
             routers = [self._router(lab, at, process) for at in range(len(self._works))]
@@ -149,16 +157,19 @@ class Chain:
                 if not (receiver.up.wait(LIMIT) and peer.up.wait(LIMIT)):
                     raise LabError("a session did not come up")
             ready(2 * len(speakers))
-            usage = Usage([router.process.pid for router in routers])
-            before, begin = usage.cpu(), time.perf_counter()
+            pids = [router.process.pid for router in routers]
+            exabgp, helpers = Usage(pids), Usage([one for pid in (*pids, *service) for one in children(pid)])
+            helpers.pids += service
+            before, begin = (exabgp.cpu(), helpers.cpu()), time.perf_counter()
             for (_, peer), work in zip(speakers, self._works, strict=True):
                 peer.send(work.updates)
             ends = [
                 receiver.wait_announced(work.count, LIMIT)
                 for (receiver, _), work in zip(speakers, self._works, strict=True)
             ]
+            spent = (exabgp.cpu() - before[0], helpers.cpu() - before[1])
             routes = sum(work.count for work in self._works)
-            return Took(max(ends) - begin, (usage.cpu() - before) / routes * 1e6)
+            return Took(max(ends) - begin, *(seconds / routes * 1e6 for seconds in spent))
 
     def _router(self, lab: Lab, at: int, process: str) -> ExaBGP:
         settings = self._settings
@@ -222,7 +233,7 @@ def run_attached(works: Sequence[Work], version: str, port: int) -> Took:
         service.start()
         try:
             process = shlex.join([program, "attach", "--socket", str(control), "--name", "routerNUMBER"])
-            return Chain(works, version).run(process, partial(_wait_ready, control))
+            return Chain(works, version).run(process, partial(_wait_ready, control), [service.pid])
         finally:
             service.stop()
 
@@ -259,12 +270,19 @@ def _beside_helpers(setting: Setting, work: Work, version: str, port: int) -> li
     batch, window = BEST[version]
     print(f"from peer to peer through ExaBGP {version}, {work.share} routes a set, s", flush=True)
     knowing = partial(run_knowing, work, version, batch, window)
-    measures = {
-        "rtrd": partial(_seconds, partial(run_rtrd, work, version, port)),
-        ANSWERING: partial(_seconds, knowing),
-        "a helper that waits for no route": partial(_seconds, partial(knowing, answers=False)),
+    runs = {
+        "rtrd": partial(run_rtrd, work, version, port),
+        ANSWERING: knowing,
+        "a helper that waits for no route": partial(knowing, answers=False),
     }
-    rounds = interleaved(setting.rounds, measures)
+    took: dict[str, list[Took]] = {name: [] for name in runs}
+
+    def seconds(name: str) -> float:
+        took[name].append(runs[name]())
+        return took[name][-1].seconds
+
+    rounds = interleaved(setting.rounds, {name: partial(seconds, name) for name in runs})
+    cpu = {name: [one.chain for one in of] for name, of in took.items()}
     helper = (
         f"The helper decides nothing. It writes ready commands of {batch} prefixes at most as soon as ExaBGP has"
         f" reported their routes, with at most {window} of them unanswered, which is the fastest. It reads octets,"
@@ -277,7 +295,10 @@ def _beside_helpers(setting: Setting, work: Work, version: str, port: int) -> li
     size = f"{work.count:,} routes, at most {PACKING} in an UPDATE, {work.share} with the same attribute set"
     name = f"End to end through ExaBGP {version}, {work.share} routes an attribute set"
     notes = [f"{size}; each is announced with a tag.", helper, other]
-    return [Comparison(name, "s", rounds, ANSWERING, 1.05, notes)]
+    return [
+        Comparison(name, "s", rounds, ANSWERING, 1.05, notes),
+        Comparison(f"{name}: CPU", "us a route", cpu, ANSWERING, 1.05, [CPU]),
+    ]
 
 
 def _settings(setting: Setting, work: Work, version: str, port: int) -> Comparison:

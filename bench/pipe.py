@@ -183,7 +183,7 @@ class Router:
 
     def usage(self) -> Usage:
         """All processes of this rtrd, those of its caches included."""
-        return Usage([self.pid, *_children(self.pid)])
+        return Usage([self.pid, *children(self.pid)])
 
     # -- talk
 
@@ -340,10 +340,10 @@ def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(gathered)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     """Children and theirs."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in map(int, (task / "children").read_text().split()):
-            found += [child, *_children(child)]
+            found += [child, *children(child)]
     return found

@@ -44,7 +44,7 @@ SHARES = (7, 100)
 """Routes that share their attributes: as many as in a real table (6.8), and a set that a command just holds."""
 PACKING = 20
 """Routes in an UPDATE of the peer, at most."""
-LIMIT = 120.0
+LIMIT = 300.0
 BEST = {"5.0.15": (100, 8), "4.2.21": (100, 8)}
 """Prefixes in a command and commands unanswered with which the knowing helper is fastest, by version of ExaBGP."""
 ANSWERING = "a helper that knows its answers"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 
@@ -12,7 +13,9 @@ from bench import emitting, lines
 from bench.pipe import Router
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
-from bench.section import Setting
+from bench.section import Setting, set_of
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import VRPSet
 
 COUNT = 60_000
 """Lines of one measurement."""
@@ -24,6 +27,13 @@ OCTETS = {1: 3.0, 5: 5.0, 20: 8.0}
 """What a line of packets mode may cost at most, by its prefixes, beside a typed decode of the line and of its hex."""
 EXABGP = "ExaBGP itself"
 PARSED = "rtrd, all processes, a parsed line"
+VALIDITY, INSERT = "the validity of its routes alone", "its prefixes into a set of Python's"
+
+
+FLOOR = (
+    "Two rows say what the routes of a line need of any program that judges and keeps them, without a look at its"
+    " octets: memory that is in no cache is read for each, while msgspec's decode of a line stays in the first one."
+)
 
 
 class _Segment(msgspec.Struct):
@@ -85,6 +95,39 @@ def bare_octets(stream: list[bytes]) -> float:
     return (time.process_time() - begin) / len(stream) * 1e6
 
 
+class Floor:
+    """The least that a line's routes need of any program that judges them and keeps them: no octet of it is decoded."""
+
+    def __init__(self, vrp_set: VRPSet, stream: list[bytes]) -> None:
+        decode = msgspec.json.Decoder(_Line).decode
+        self._set = vrp_set
+        self._routes, self._prefixes = [], []
+        for update in (decode(line).neighbor.message.update for line in stream):
+            assert update is not None
+            path = update.attribute.as_path
+            origin = (path if isinstance(path, list) else path["0"].value)[-1]
+            texts = [one.nlri for family in update.announce.values() for nlri in family.values() for one in nlri]
+            packed = [pack(VRP(text, int(text.partition("/")[2]), origin)) for text in texts]
+            self._routes.append(b"".join(packed))
+            self._prefixes.append([one[:16] + one[20:21] for one in packed])
+
+    def validity(self) -> float:
+        """Give the CPU microseconds a line of asking for the validity of its routes."""
+        begin = time.process_time()
+        for routes in self._routes:
+            self._set.validate_many(routes)
+        return (time.process_time() - begin) / len(self._routes) * 1e6
+
+    def insert(self) -> float:
+        """Give the same of adding its prefixes to a hash table, which is CPython's."""
+        table: set[bytes] = set()
+        fresh = [[prefix[:16] + prefix[16:] for prefix in prefixes] for prefixes in self._prefixes]  # of no hash yet
+        begin = time.process_time()
+        for prefixes in fresh:
+            table.update(prefixes)
+        return (time.process_time() - begin) / len(fresh) * 1e6
+
+
 def ours(setting: Setting, port: int, stream: list[bytes]) -> float:
     """Give the CPU microseconds a line of all processes of a new rtrd: no route or attribute set is known before."""
     with Router(setting.folder, [(HOST, port)], name="updates") as router:
@@ -101,7 +144,9 @@ def ours(setting: Setting, port: int, stream: list[bytes]) -> float:
 
 def measure(setting: Setting) -> list[Comparison]:
     found = []
-    with ScriptedCache(b"".join(setting.vrps)) as cache:
+    vrps = b"".join(setting.vrps)
+    vrp_set = set_of(vrps)
+    with ScriptedCache(vrps) as cache:
         for dialect in lines.DIALECTS:
             for packing in PACKINGS[1:2] if setting.short else PACKINGS:
                 made = lines.updates(setting.table, packing, lines.Speaker(dialect))
@@ -111,9 +156,12 @@ def measure(setting: Setting) -> list[Comparison]:
                     continue  # so small a table has no AS with as many routes
                 print(f"CPU of a line, {packing} prefixes, {dialect}, us", flush=True)
                 octets = list(map(lines.in_octets, stream))
-                measures = {
+                floor = Floor(vrp_set, stream)
+                measures: dict[str, Callable[[], float]] = {
                     "rtrd, all processes": partial(ours, setting, cache.port, octets),
                     "msgspec, typed, and the octets": partial(bare_octets, octets),
+                    VALIDITY: floor.validity,
+                    INSERT: floor.insert,
                     PARSED: partial(ours, setting, cache.port, stream),
                     "msgspec, typed, of a parsed line": partial(bare, stream),
                 }
@@ -124,8 +172,8 @@ def measure(setting: Setting) -> list[Comparison]:
                 share = {"rtrd, all processes": rounds["rtrd, all processes"], EXABGP: rounds.pop(EXABGP, [])}
                 plural = "es" if packing > 1 else ""
                 name = f"CPU of a line of ExaBGP {dialect} with {packing} prefix{plural}"
-                note = f"{len(stream):,} lines; no route and no attribute set is known before."
-                found.append(Comparison(name, "us", rounds, "msgspec, typed, and the octets", OCTETS[packing], [note]))
+                notes = [f"{len(stream):,} lines; no route and no attribute set is known before.", FLOOR]
+                found.append(Comparison(name, "us", rounds, "msgspec, typed, and the octets", OCTETS[packing], notes))
                 if share[EXABGP]:
                     told = f"ExaBGP with a real peer and a helper that only counts, {len(sent):,} UPDATEs."
                     found.append(Comparison(f"{name}, beside ExaBGP's own", "us", share, EXABGP, SHARE, [told]))

@@ -1,13 +1,14 @@
 #include "bgp/lines.h"
 
-/* The value of a hexadecimal digit; 16: it is none. */
-static unsigned digit(uint8_t character)
-{
-    if (character >= '0' && character <= '9')
-        return (unsigned)character - '0';
-    unsigned letter = (unsigned)(character | 0x20) - 'a';
-    return letter < 6 ? letter + 10 : 16;
-}
+/* The value of a hexadecimal digit, plus one. */
+static const uint8_t digits_and_one[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+    ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
+/* The value of a hexadecimal digit; 255: it is none. */
+static inline unsigned digit(uint8_t character) { return (uint8_t)(digits_and_one[character] - 1); }
 
 static bool skip_text(struct octets *rest, struct octets text)
 {
@@ -72,11 +73,11 @@ static bool read_octets(struct bgp_lines *lines, struct octets digits, struct oc
     unsigned wrong = 0;
     for (size_t i = 0; i < digits.n / 2; i++) {
         unsigned high = digit(digits.at[2 * i]), low = digit(digits.at[2 * i + 1]);
-        wrong |= (high | low) & 16;
+        wrong |= high | low;
         lines->body[i] = (uint8_t)(high << 4 | low);
     }
     *body = (struct octets){lines->body, digits.n / 2};
-    return !wrong;
+    return wrong < 16;
 }
 
 /* Reads a line, without its line feed, into lines->last and `body`. False: it is like none. */

@@ -5,6 +5,8 @@
 
 #include "rib/rib_private.h"
 
+#define AHEAD ((size_t)8) /* changes */
+
 int rib_keep_changes(struct rib *rib, uint32_t room)
 {
     struct change_ring *ring = &rib->changes;
@@ -35,12 +37,24 @@ void rib_allow_others(struct rib *rib, uint32_t more, uint32_t most)
     allow(&rib->changes.going, more, most);
 }
 
+/* Judging waits for memory: what it reads for a change is fetched while earlier ones are judged. `left`: in the ring.
+ */
+static void fetch_ahead(const struct rib *rib, size_t left)
+{
+    const struct change_ring *ring = &rib->changes;
+    if (left > AHEAD)
+        vrpset_fetch_entries(rib->set, &ring->at[(ring->first + AHEAD) % ring->room].prefix);
+    if (left > 2 * AHEAD)
+        vrpset_fetch_lengths(rib->set, &ring->at[(ring->first + 2 * AHEAD) % ring->room].prefix);
+}
+
 size_t rib_take_changes(struct rib *rib, struct route_change *out, size_t room, struct changes_lost *lost)
 {
     struct change_ring *ring = &rib->changes;
     size_t n = ring->n < room ? ring->n : room;
     for (size_t i = 0; i < n; i++) {
         struct route_change *change = &out[i];
+        fetch_ahead(rib, ring->n - i);
         *change = ring->at[ring->first];
         bool judged = change->now == VALIDITY_VALID || change->now == VALIDITY_INVALID;
         if (judged &&

@@ -6,6 +6,7 @@
 
 #define BLOCK_KEYS 128
 #define IPV4_KEY 5
+#define CACHE_LINE 64
 
 struct index_block {
     uint32_t n;
@@ -85,15 +86,36 @@ static bool is_block_of(const struct index *index, size_t block, const uint8_t *
            (block + 1 == index->n || order_of(first + index->key_size, key, index->key_size) > 0);
 }
 
+/* The block where a key is, or is to be. What is before all keys is to be in the first one. */
+static inline size_t block_of(const struct index *index, size_t near, const uint8_t *key)
+{
+    if (is_block_of(index, near, key))
+        return near;
+    if (is_block_of(index, near + 1, key))
+        return near + 1;
+    size_t behind = count_before(index->firsts, index->n, index->key_size, key, true);
+    return behind ? behind - 1 : 0;
+}
+
+size_t index_fetch(const struct index *index, size_t near, const uint8_t *key)
+{
+    if (index->n == 0)
+        return near;
+    near = near == INDEX_LAST ? index->near : near;
+    size_t number = block_of(index, near, key);
+    if (number == near)
+        return near;
+    const struct index_block *block = index->blocks[number];
+    for (size_t at = 0; at < sizeof *block + BLOCK_KEYS * index->key_size; at += CACHE_LINE)
+        __builtin_prefetch((const uint8_t *)block + at, 1);
+    return number;
+}
+
 static struct index_position locate(const struct index *index, const uint8_t *key)
 {
-    size_t block = index->near;
-    if (!is_block_of(index, block, key) && !is_block_of(index, ++block, key)) {
-        block = count_before(index->firsts, index->n, index->key_size, key, true);
-        if (block == 0)
-            return (struct index_position){0, 0};
-        block--;
-    }
+    if (index->n == 0)
+        return (struct index_position){0, 0};
+    size_t block = block_of(index, index->near, key);
     const struct index_block *in = index->blocks[block];
     return (struct index_position){block, count_before(in->keys, in->n, index->key_size, key, false)};
 }
@@ -181,7 +203,7 @@ static bool split(struct index *index, struct index_position *position)
     return true;
 }
 
-uint32_t *index_put(struct index *index, const uint8_t *key, uint32_t fresh)
+uint32_t *index_put(struct index *index, size_t near, const uint8_t *key, uint32_t fresh)
 {
     if (index->n == 0) {
         struct index_block *block = make_block(index, 0);
@@ -189,6 +211,7 @@ uint32_t *index_put(struct index *index, const uint8_t *key, uint32_t fresh)
             return NULL;
         memcpy(index->firsts, key, index->key_size);
     }
+    index->near = near == INDEX_LAST ? index->near : near;
     struct index_position position = locate(index, key);
     index->near = position.block;
     struct index_block *block = index->blocks[position.block];

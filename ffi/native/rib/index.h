@@ -43,8 +43,13 @@ void index_next(struct index_position *position);
 /* The number `n` positions further on, for whoever fetches its record early; NULL: it is not at hand. */
 uint32_t *index_ahead(const struct index *index, struct index_position position, size_t n);
 
-/* The number of `key`, to read or write; made (as `fresh`) when missing. NULL: no memory. */
-uint32_t *index_put(struct index *index, const uint8_t *key, uint32_t fresh);
+#define INDEX_LAST SIZE_MAX /* the block where a key was put last */
+/* Begins to fetch what index_put of a key will read, and gives which block that is. `near`: the block to look in first,
+ * which is in reach already. */
+size_t index_fetch(const struct index *index, size_t near, const uint8_t *key);
+/* The number of `key`, to read or write; made (as `fresh`) when missing. `near`: the block to look in first.
+ * NULL: no memory. */
+uint32_t *index_put(struct index *index, size_t near, const uint8_t *key, uint32_t fresh);
 uint32_t *index_get(const struct index *index, const uint8_t *key);
 void index_remove(struct index *index, const uint8_t *key);
 

@@ -32,7 +32,7 @@ static int add(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct 
     if (!receivers)
         return 0;
     if (same == NO_ROUTE) {
-        uint32_t *first = make_chain(rib, &nlri->prefix);
+        uint32_t *first = make_chain(rib, &nlri->prefix, INDEX_LAST);
         same = first ? add_route(rib, first, neighbor, attrs, nlri) : NO_ROUTE;
     }
     if (same == NO_ROUTE)

@@ -139,10 +139,10 @@ static void announce_again(struct rib *rib, uint32_t number, uint32_t attrs, enu
 }
 
 /* False: there was no room for the route, which is counted. */
-static bool announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri,
+static bool announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri, size_t near,
                      enum validity validity, struct route_faults *faults)
 {
-    uint32_t *first = make_chain(rib, &nlri->prefix);
+    uint32_t *first = make_chain(rib, &nlri->prefix, near);
     if (!first) {
         faults->memory++;
         return false;
@@ -164,17 +164,20 @@ static bool announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const s
 size_t rib_announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri, size_t n,
                     struct route_faults *faults)
 {
-    size_t taken = 0;
+    size_t taken = 0, near = INDEX_LAST, nears[VRPSET_TOGETHER];
     const struct prefix *prefixes[VRPSET_TOGETHER] = {NULL};
     int64_t origins[VRPSET_TOGETHER] = {0};
     uint8_t validities[VRPSET_TOGETHER];
     for (size_t i = 0; i < n; i++) {
         prefixes[i] = &nlri[i].prefix;
         origins[i] = rib->attrs.sets[attrs].summary.origin;
+        vrpset_fetch_lengths(rib->set, prefixes[i]);
     }
+    for (size_t i = 0; i < n; i++)
+        nears[i] = near = fetch_chain(rib, prefixes[i], near); /* it comes while the routes are validated */
     vrpset_validate_some(rib->set, prefixes, origins, n, validities);
     for (size_t i = 0; i < n; i++)
-        taken += announce(rib, neighbor, attrs, &nlri[i], (enum validity)validities[i], faults);
+        taken += announce(rib, neighbor, attrs, &nlri[i], nears[i], (enum validity)validities[i], faults);
     return taken;
 }
 

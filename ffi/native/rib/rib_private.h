@@ -202,9 +202,11 @@ uint32_t chain_of_route(const struct rib *rib, uint32_t number);       /* the fi
  */
 uint32_t find_route(const struct rib *rib, uint32_t chain, uint32_t neighbor, const struct nlri *nlri,
                     uint32_t *others);
+/* Begins to fetch what make_chain will read, and gives its `near`; see index.h. */
+size_t fetch_chain(const struct rib *rib, const struct prefix *prefix, size_t near);
 /* The first route of the prefix, to be read or written. The prefix is made when it is new, and NO_ROUTE is its first
  * then, to be replaced at once. NULL: no memory. */
-uint32_t *make_chain(struct rib *rib, const struct prefix *prefix);
+uint32_t *make_chain(struct rib *rib, const struct prefix *prefix, size_t near);
 /* A new record, of no validity yet; `first`: of its prefix, by make_chain. NO_ROUTE: no memory. */
 uint32_t add_route(struct rib *rib, uint32_t *first, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri);
 void route_remove(struct rib *rib, uint32_t number);

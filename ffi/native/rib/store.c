@@ -89,11 +89,18 @@ uint32_t find_route(const struct rib *rib, uint32_t chain, uint32_t neighbor, co
     return NO_ROUTE;
 }
 
-uint32_t *make_chain(struct rib *rib, const struct prefix *prefix)
+size_t fetch_chain(const struct rib *rib, const struct prefix *prefix, size_t near)
 {
     uint8_t key[INDEX_KEY_MOST];
     prefix_key(prefix, key);
-    return index_put(&rib->prefixes[family_at(prefix->family)], key, NO_ROUTE);
+    return index_fetch(&rib->prefixes[family_at(prefix->family)], near, key);
+}
+
+uint32_t *make_chain(struct rib *rib, const struct prefix *prefix, size_t near)
+{
+    uint8_t key[INDEX_KEY_MOST];
+    prefix_key(prefix, key);
+    return index_put(&rib->prefixes[family_at(prefix->family)], near, key, NO_ROUTE);
 }
 
 uint32_t add_route(struct rib *rib, uint32_t *first, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri)

@@ -215,6 +215,21 @@ bool vrpset_judge(const struct vrpset *set, const struct prefix *prefix, int64_t
     return found == validity && found != VALIDITY_NOT_FOUND;
 }
 
+void vrpset_fetch_lengths(const struct vrpset *set, const struct prefix *prefix)
+{
+    lengths_prefetch(&family_const(set, prefix->family)->lengths, key_of(prefix->addr).hi);
+}
+
+void vrpset_fetch_entries(const struct vrpset *set, const struct prefix *prefix)
+{
+    struct key key = key_of(prefix->addr);
+    struct lengths_walk walk = lengths_begin(&family_const(set, prefix->family)->lengths, key.hi, prefix->len);
+    struct probe probe;
+    for (int len; (len = lengths_next(&walk)) >= 0;)
+        if (probe_at(set, prefix->family, key, (unsigned)len, &probe))
+            __builtin_prefetch(&probe.table->entries[probe.at]);
+}
+
 /* A route's answer waits for memory two or three times, one after the other. So routes are validated together: the
  * lengths worth a look, the entries of each; what the next step of one route reads is on its way while the others are
  * looked at. */

@@ -165,6 +165,10 @@ enum validity vrpset_validate(const struct vrpset *set, uint8_t family, const ui
 /* Whether a VRP in force that covers the prefix allows so long a one. */
 bool vrpset_allows_length(const struct vrpset *set, const struct prefix *prefix);
 
+/* Begin to fetch what the answer for a prefix will read: where VRPs may be, and then these. */
+void vrpset_fetch_lengths(const struct vrpset *set, const struct prefix *prefix);
+void vrpset_fetch_entries(const struct vrpset *set, const struct prefix *prefix);
+
 /* The VRP in force that makes a route valid, or one that makes it invalid (of its own AS, if there is one). False: it
  * is not of this validity by now. */
 bool vrpset_judge(const struct vrpset *set, const struct prefix *prefix, int64_t asn, enum validity validity,

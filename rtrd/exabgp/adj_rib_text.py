@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 from rtrd.rib.attributes import (
     AGGREGATOR,
+    AIGP,
     AS_SEQUENCE,
     ATOMIC_AGGREGATE,
     CLUSTER_LIST,
     EGP,
     IGP,
     INCOMPLETE,
+    IPV6_EXTENDED_COMMUNITIES,
     OPTIONAL,
     ORIGINATOR_ID,
     TRANSITIVE,
@@ -50,6 +52,8 @@ _WELL_KNOWN = {
 _UNREAD = OtherAttribute(0, 0, b"")
 """An attribute of a code that there is not (RFC 4271 section 4.3), of a route whose other attributes are not known."""
 _CLOSES = {"[": "]", "(": ")"}
+_AIGP_TLV = b"\x01\x00\x0b"
+"""Type and length of the TLV that the AIGP attribute has (RFC 7311 section 3); ExaBGP keeps no other."""
 
 
 class Advertised(NamedTuple):
@@ -176,7 +180,8 @@ class _Fields:
             "aggregator": self._aggregator,
             "originator-id": lambda words: self._router_ids(ORIGINATOR_ID, words),
             "cluster-list": lambda words: self._router_ids(CLUSTER_LIST, words),
-            "aigp": _skip,
+            "extended-community-ipv6": lambda words: self._ipv6_extended(OPTIONAL | TRANSITIVE, words),
+            "aigp": self._aigp,
         }
         for word in words:
             keywords[word](words)
@@ -224,11 +229,32 @@ class _Fields:
         value = b"".join(ipaddress.IPv4Address(word).packed for word in _values(words))
         self.others.append(OtherAttribute(code, OPTIONAL, value))
 
+    def _ipv6_extended(self, flags: int, words: Iterator[str]) -> None:
+        value = b""
+        for word in _values(words):
+            if not re.fullmatch("0x[0-9A-Fa-f]+", word):
+                raise ValueError("an extended community by a name")
+            digits = word.removeprefix("0x").zfill(40)  # 4.2 leaves out zeros at the front
+            if len(digits) % 40:
+                raise ValueError("octets of no such communities")
+            value += bytes.fromhex(digits)
+        self.others.append(OtherAttribute(IPV6_EXTENDED_COMMUNITIES, flags, value))
+
+    def _aigp(self, words: Iterator[str]) -> None:
+        if not re.fullmatch("0x[0-9a-f]{16}", metric := next(words)):
+            raise ValueError("no metric")
+        self.others.append(OtherAttribute(AIGP, OPTIONAL, _AIGP_TLV + bytes.fromhex(metric[2:])))
+
     def _generic(self, words: Iterator[str]) -> None:
         if next(words) != "[":
             raise ValueError("an attribute without octets")
-        code, flags, *octets = _until(words, "]")
-        data = bytes.fromhex("".join(octets).removeprefix("0x"))
+        code, flags = next(words), next(words)
+        if int(code, 16) == IPV6_EXTENDED_COMMUNITIES:  # which 4.2 lists within the brackets
+            self._ipv6_extended(int(flags, 16) & ~0x10, words)
+            if next(words) != "]":
+                raise ValueError("it does not end there")
+            return
+        data = bytes.fromhex("".join(_until(words, "]")).removeprefix("0x"))
         match int(code, 16):
             case 1 if len(data) == 1 and data[0] <= INCOMPLETE:
                 self.origin = data[0]
@@ -273,9 +299,3 @@ def _until(words: Iterator[str], end: str) -> Iterator[str]:
     while (word := next(words)) != end:
         read.append(word)
     return iter(read)
-
-
-def _skip(words: Iterator[str]) -> None:
-    first = next(words)
-    if first in _CLOSES:
-        _until(words, _CLOSES[first])

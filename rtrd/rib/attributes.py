@@ -28,9 +28,9 @@ UNDERSTOOD = frozenset({6, 7, 8, 16, 25, 32, 35})
 """Transitive attributes that are passed on by their own rules; others get the Partial bit (RFC 4271 section 5)."""
 _REFLECTION = frozenset({ORIGINATOR_ID, CLUSTER_LIST})
 """ORIGINATOR_ID and CLUSTER_LIST: only within an AS (RFC 4456 section 8)."""
-_AIGP = 26
+AIGP = 26
 """Only within an AS or a confederation, as nobody enables it for other sessions (RFC 7311 section 3.3)."""
-_IPV6_EXTENDED_COMMUNITIES = 25
+IPV6_EXTENDED_COMMUNITIES = 25
 
 _NON_TRANSITIVE = 0x40
 """Of an extended community's type (RFC 4360 section 2)."""
@@ -133,9 +133,9 @@ def for_kind(attributes: AttributeSet, kind: str) -> AttributeSet:
 
 def _outside(other: OtherAttribute) -> OtherAttribute | None:
     """Give what of an attribute leaves the AS (RFC 4360 section 6; RFC 5701 section 2 is alike)."""
-    if other.code == _AIGP:
+    if other.code == AIGP:
         return None
-    if other.code != _IPV6_EXTENDED_COMMUNITIES:
+    if other.code != IPV6_EXTENDED_COMMUNITIES:
         return other
     size = 20
     each = (other.value[at : at + size] for at in range(0, len(other.value), size))

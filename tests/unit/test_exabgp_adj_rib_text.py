@@ -56,6 +56,36 @@ def test_octets_are_read_as_what_they_say(version: str) -> None:
     )  # fmt: skip
 
 
+IPV6_COMMUNITY = bytes.fromhex("000220010db80000000000000000000000010007")
+HEX, SHORT = f"0x{IPV6_COMMUNITY.hex()}", "0x220010DB80000000000000000000000010007"
+TWICE = 2 * IPV6_COMMUNITY
+
+
+@pytest.mark.parametrize(
+    ("words", "version", "value"),
+    [
+        (f"extended-community-ipv6 {HEX}", "5.0.15", IPV6_COMMUNITY),
+        (f"extended-community-ipv6 [ {HEX} {HEX} ]", "5.0.15", TWICE),
+        (f"attribute [ 0x19 0xC0 {SHORT} ]", "4.2.21", IPV6_COMMUNITY),
+        (f"attribute [ 0x19 0xC0 [ {SHORT} 0x1 ] ]", "4.2.21", IPV6_COMMUNITY + bytes(19) + b"\1"),
+        (f"attribute [ 0x19 0xc0 0x{TWICE.hex()} ]", "4.2.21", TWICE),
+        (f"attribute [ 0x19 0xc0 0x{TWICE.hex()} ]", "5.0.15", TWICE),
+    ],
+)
+def test_extended_communities_of_ipv6_are_of_twenty_octets(words: str, version: str, value: bytes) -> None:
+    """4.2 lists those that it has learned by numbers without the zeros at the front."""
+    found = read(f"origin igp as-path {PATH[version]} {words}", version)
+    assert found is not None
+    assert found.others == (OtherAttribute(25, 0xC0, value),)
+
+
+def test_the_metric_of_aigp_is_read_where_it_is_listed() -> None:
+    """5.0 lists it of a neighbor with `aigp enable`, 4.2 of none."""
+    found = read(f"origin igp as-path {PATH['5.0.15']} aigp 0x000000000000002a", "5.0.15")
+    assert found is not None
+    assert found.others == (OtherAttribute(26, 0x80, bytes.fromhex("01000b000000000000002a")),)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_empty_path_is_of_our_own_as(version: str) -> None:
     found = read(f"origin igp as-path {EMPTY[version]}", version)
@@ -82,6 +112,13 @@ def test_the_brackets_of_the_other_version_are_a_set_and_not_read() -> None:
         "attribute [ 0x02 0x40 0x0205 ]",
         "attribute [ 0x02 0x40 zz ]",
         "attribute 0x02",
+        "aigp 42",
+        "aigp [ 0x000000000000002a ]",
+        "extended-community-ipv6 copy-to-nexthop-ietf",
+        "extended-community-ipv6 0x" + 41 * "0",
+        "attribute [ 0x19 0xC0 [ 0x220010DB80000000000000000000000010007 copy-to-nexthop-ietf 2001:db8::1 ] ]",
+        "attribute [ 0x19 0xC0 [ 0x1 ]",
+        "bgp-prefix-sid [ 10 ]",
         "weather fine",
     ],
 )

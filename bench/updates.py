@@ -31,8 +31,9 @@ VALIDITY, INSERT = "the validity of its routes alone", "its prefixes into a set 
 
 
 FLOOR = (
-    "Two rows say what the routes of a line need of any program that judges and keeps them, without a look at its"
-    " octets: memory that is in no cache is read for each, while msgspec's decode of a line stays in the first one."
+    "Two rows say what the routes of a line need of a program that judges and keeps them, without a look at its octets:"
+    " for each, memory is read that is in no cache, while msgspec's decode of a line stays in the first one. With that"
+    " decode they are the floor: where their sum is above a target, what misses it is the memory, not the decoder."
 )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import statistics
 import struct
 import time
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from bench import bird
+from bench import bird, generate
+from bench.change import deciding
 from bench.pipe import Router
 from bench.report import Comparison
 from bench.scripted_cache import HOST, ScriptedCache
@@ -27,6 +30,12 @@ MOST_TIME = 1 / 0.3
 MOST_MEMORY = 64.0
 """Octets of a route and peer."""
 SECONDS = 600.0
+MOST_EVENT = 20.0
+"""Milliseconds from a changed VRP to its events, for the 99th percentile."""
+TRIALS = 300
+"""Changed VRPs of a round."""
+QUIET = 0.02
+"""Seconds between two of them."""
 
 
 def _message(kind: Kind, body: bytes) -> bytes:
@@ -76,8 +85,58 @@ def _wait(router: Router, count: int) -> None:
     raise LabError(f"not {count} routes in {SECONDS:g} s: {json.dumps(_status(router)['bmp'])}")
 
 
-def once(setting: Setting, cache: ScriptedCache, updates: bytes) -> tuple[float, float, float]:
-    """Give the microseconds and the octets of a route, and how many turns of the loop took more than 50 ms."""
+class Listening:
+    """One who reads `/events`, as `rtrd watch` does."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(30)
+        self._socket.connect(str(path))
+        self._socket.sendall(b"GET /events HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        self._file = self._socket.makefile("rb")
+        while self._file.readline().strip():
+            pass
+
+    def routes(self, prefix: str, count: int) -> float:
+        """Wait for so many changes of a prefix; give when the last one was read (`time.perf_counter()`)."""
+        while count:
+            count -= json.loads(self._file.readline()).get("prefix") == prefix
+        return time.perf_counter()
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+def to_the_event(setting: Setting, cache: ScriptedCache, router: Router, vrps: list[bytes]) -> list[float]:
+    """Give the milliseconds from the cache's notify of one VRP to the last event of the routes that it decides."""
+    found = []
+    listening = Listening(router.socket)
+    for number in range(setting.sized(TRIALS)):
+        vrp = vrps[number // 2]
+        address, length, _, _ = generate.text_of(vrp)
+        began = cache.notify(b"", vrp) if number % 2 == 0 else cache.notify(vrp)
+        found.append((listening.routes(f"{address}/{length}", PEERS) - began) * 1e3)
+        time.sleep(QUIET)
+    listening.close()
+    return found
+
+
+class Found(NamedTuple):
+    """Of one round."""
+
+    time: float
+    """Microseconds of a route."""
+    memory: float
+    """Octets of a route."""
+    long: float
+    """Turns of the loop that took more than 50 ms."""
+    events: list[float]
+    """Milliseconds from a changed VRP to its events."""
+
+
+def once(setting: Setting, cache: ScriptedCache, updates: bytes, vrps: list[bytes]) -> Found:
+    """Have a router tell its routes; then change single VRPs."""
     station = Endpoint(HOST, free_port(HOST))
     settings = {"bmp": {"listen": [str(station)]}}
     with Router(setting.folder, [(HOST, cache.port)], settings=settings, name="bmp") as router:
@@ -96,29 +155,42 @@ def once(setting: Setting, cache: ScriptedCache, updates: bytes) -> tuple[float,
             time.sleep(1)
             took = (usage.cpu() - spent) / count * 1e6
             grown = (usage.memory() - held) / count
-            return took, grown, _status(router)["loop"]["long"] - long
+            long = _status(router)["loop"]["long"] - long
+            return Found(took, grown, long, to_the_event(setting, cache, router, vrps))
 
 
 def measure(setting: Setting) -> list[Comparison]:
     updates = bird.encoded(setting.table, PACKING)
     print(f"a router that tells {PEERS} times {len(setting.table):,} routes by BMP: us and octets a route", flush=True)
+    vrps = deciding(setting)
     found = []
     with ScriptedCache(b"".join(setting.vrps)) as cache:
         for number in range(setting.rounds):
-            found.append(once(setting, cache, updates))
+            found.append(one := once(setting, cache, updates, vrps))
             print(
-                f"  round {number + 1}: {found[-1][0]:.2f} us, {found[-1][1]:.1f} octets, {found[-1][2]} long turns",
+                f"  round {number + 1}: {one.time:.2f} us, {one.memory:.1f} octets, {one.long} long turns,"
+                f" {statistics.median(one.events):.1f} ms to an event",
                 flush=True,
             )
     note = (
         f"One router with {PEERS} peers, each with {len(setting.table):,} routes, {PACKING} in an UPDATE, and"
         f" {len(setting.vrps):,} VRPs; all of rtrd's processes."
     )
-    times, octets, turns = ([one[i] for one in found] for i in range(3))
+    events = [each for one in found for each in one.events]
+    told = (
+        f"{note} From the cache's Serial Notify of one VRP that comes or goes, to the last of {PEERS} events at who"
+        f" reads `/events`, in {len(events)} trials; the target is for the 99th percentile."
+    )
+    times = [one.time for one in found]
     return [
         Comparison("Processor time of a route by BMP", "us", {"rtrd": times}, None, MOST_TIME, [note]),
-        Comparison("Memory of a route and peer by BMP", "bytes", {"rtrd": octets}, None, MOST_MEMORY, ["PSS. " + note]),
         Comparison(
-            "Turns of the loop above 50 ms while the routes come", "turns", {"rtrd": turns}, None, 0.0, [note], 1.0
+            "Memory of a route and peer by BMP", "bytes", {"rtrd": [one.memory for one in found]}, None, MOST_MEMORY,
+            ["PSS. " + note],
         ),
-    ]
+        Comparison(
+            "Turns of the loop above 50 ms while the routes come", "turns", {"rtrd": [one.long for one in found]}, None,
+            0.0, [note], 1.0,
+        ),
+        Comparison("A changed VRP to the events of its routes", "ms", {"rtrd": events}, None, MOST_EVENT, [told], 0.99),
+    ]  # fmt: skip

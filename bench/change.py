@@ -107,8 +107,8 @@ def by_size(setting: Setting) -> list[Comparison]:
     return found
 
 
-def to_the_pipe(setting: Setting) -> list[Comparison]:
-    """From the cache's word to the command, through librtr, its process and the daemon."""
+def deciding(setting: Setting) -> list[bytes]:
+    """Give VRPs by each of which alone a route of the table is valid."""
     chance = random.Random(generate.SEED)
     exact = {(route.prefix, route.origin) for route in setting.table}
     texts = ((vrp, generate.text_of(vrp)) for vrp in chance.sample(setting.vrps, len(setting.vrps)))
@@ -118,7 +118,12 @@ def to_the_pipe(setting: Setting) -> list[Comparison]:
         """Whether the route is there, and valid by one VRP: it is not valid any more without it."""
         return (prefix, asn) in exact and [one.vrp.asn for one in vrp_set.covering(prefix)].count(asn) == 1
 
-    covering = [vrp for vrp, (address, length, _, asn) in texts if alone(f"{address}/{length}", asn)]
+    return [vrp for vrp, (address, length, _, asn) in texts if alone(f"{address}/{length}", asn)]
+
+
+def to_the_pipe(setting: Setting) -> list[Comparison]:
+    """From the cache's word to the command, through librtr, its process and the daemon."""
+    covering = deciding(setting)
     cache = ScriptedCache(b"".join(setting.vrps))
     with cache, Router(setting.folder, [(HOST, cache.port)], TAGGING, name="change") as router:
         router.wait_vrps(len(setting.vrps))

@@ -83,7 +83,7 @@ class Service:
         if early_hangups.came():
             self.reloading.on_signal()
         daemon.registry.problems_of(server.problems)
-        self.monitor.start()
+        await self.monitor.start()
         await daemon.start(exabgp=exabgp)
         self.trend.start()
         try:

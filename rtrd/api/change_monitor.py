@@ -1,13 +1,16 @@
 """Events of routes, caches, groups and neighbors, found by looking at the parts that have them.
 
-Changes of routes are taken from the native tables, a few at a time; states are looked at five times a second and told
-when they differ, so those parts need to know nothing of who watches.
+Changes of routes are taken from the native tables as soon as there are some, a few at a time; states are looked at five
+times a second and told when they differ, so those parts need to know nothing of who watches.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +18,7 @@ from rtrd.base import log
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock
 from rtrd.base.text import printable
+from rtrd.base.turn import Turn
 from rtrd.caches import Caches
 from rtrd.door import Router
 from rtrd.event_log import EventLog
@@ -28,11 +32,17 @@ from rtrlib import RTRSocketState
 from rtrlib.vrp_set import VALIDITIES
 
 EVERY: Final = 0.2
-"""Seconds between two looks."""
+"""Seconds between two looks at states, and at changes of routes in a flood."""
+PAUSE: Final = 0.005
+"""Seconds after changes of routes were taken, at least: what comes meanwhile is taken together."""
+TIME: Final = 0.5
+"""Seconds of the processor that taking changes of routes at once may take; beyond that they are taken as in a flood."""
+SHARE: Final = 0.015
+"""So many more seconds of it each second."""
 EACH_SECOND: Final = 100
 """Changes of routes that may be taken, without end."""
 ROOM: Final = int(EACH_SECOND * EVERY)
-"""Changes of routes that a table keeps between two looks, after a burst."""
+"""Changes of routes that a table keeps between two looks in a flood."""
 ROOM_BURST: Final = 65536
 """The same before: a whole table may change by a reload."""
 BURST: Final = 50_000
@@ -116,6 +126,7 @@ class ChangeMonitor:
         self._history = history
         self._route_log = RouteLog(history.clock)
         self._allowed = Allowance(BURST, EACH_SECOND, history.clock)
+        self._time = Allowance(TIME, SHARE, history.clock)
         self._told = Allowance(TOLD, 1 / EVERY, history.clock)
         self._others = Allowance(OTHERS, 0.25, history.clock)
         self._bursts = True
@@ -123,12 +134,15 @@ class ChangeMonitor:
         self._routers = routers
         self._guarding = guarding
         self._states: dict[tuple[str, ...], object] = {}
-        self._tables: dict[Router, dict[int, str]] = {}
+        self._changed: dict[Router, None] = {}
+        """Those whose tables keep changes."""
+        self._wake = asyncio.Event()
+        """There are some."""
         self._background = Background("change_monitor")
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Look from now on; the states of this moment are not reported."""
-        self.look(quietly=True)
+        await self.look(quietly=True)
         self._routers.on_add = self._begin
         for router in self._routers.all():
             self._begin(router)
@@ -137,16 +151,33 @@ class ChangeMonitor:
     async def close(self) -> None:
         """Stop, with what is left."""
         self._background.close()
-        await self._take()
+        await self.take(self._routers.all())
 
     async def _run(self) -> None:
+        due = 0.0
         while True:
+            pause = EVERY
             try:
-                self.look()
-                await self._take()
+                if time.monotonic() >= due:
+                    due = time.monotonic() + EVERY
+                    await self.look()
+                    self._allow_others()
+                    await self.take(self._routers.all())
+                began = time.thread_time()
+                await self.take(self._changed)
+                pause = self.pause(time.thread_time() - began)
             except Exception:
                 logger.exception("events could not be reported; rtrd continues without them")
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), due - time.monotonic())
+
+    def pause(self, spent: float) -> float:
+        """Give how long changes of routes are not taken, after taking some has taken so many seconds."""
+        if self._bursts and self._time.left > 0:
+            self._time.spend(spent)
+            return PAUSE
+        return EVERY
 
     # -- routes
 
@@ -154,22 +185,33 @@ class ChangeMonitor:
         """Have a new router's table keep its changes."""
         router.engine.table.listen(ROOM_BURST)
         router.engine.table.allow_others(OTHERS, OTHERS)
+        router.engine.on_changes = partial(self._has_changes, router)
 
-    async def _take(self) -> None:
-        """Take the changes of routes from the tables, with the loop turning after each few."""
-        here = set(self._routers.all())
-        self._tables = {router: names for router, names in self._tables.items() if router in here}
+    def _has_changes(self, router: Router) -> None:
+        self._changed[router] = None
+        self._wake.set()
+
+    def _allow_others(self) -> None:
         others = self._others.take()
         for router in self._routers.all():
-            table = router.engine.table
-            await self._take_of(router, self._names(router))
-            table.allow_others(others, OTHERS)
+            router.engine.table.allow_others(others, OTHERS)
+
+    async def take(self, routers: Iterable[Router]) -> None:
+        """Take the changes of routes from the tables of routers, with the loop turning after each few."""
+        self._wake.clear()
+        turn = Turn()
+        for router in tuple(routers):
+            self._changed.pop(router, None)
+            await self._take_of(router)
             # After a burst little is kept, until there is room for another one.
             self._bursts = self._allowed.left >= (ROOM if self._bursts else BURST // 2)
-            table.listen(ROOM_BURST if self._bursts else ROOM)
+            router.engine.table.listen(ROOM_BURST if self._bursts else ROOM)
+            if turn.over:
+                await turn.next()
         self._route_log.look()
 
-    async def _take_of(self, router: Router, names: Mapping[int, str]) -> None:
+    async def _take_of(self, router: Router) -> None:
+        names = router.engine.sessions.addresses
         batches: list[Batch] = []
         lost_in_all = 0
         for _ in range(ROOM_BURST // TOGETHER + 1):
@@ -201,28 +243,32 @@ class ChangeMonitor:
             if done % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
 
-    def _names(self, router: Router) -> dict[int, str]:
-        """Give the addresses of sessions by number, also of those that ended: until another one has the number."""
-        names = self._tables.setdefault(router, {})
-        names.update((session.number, session.address) for session in router.engine.sessions.by_name.values())
-        return names
-
     # -- states
 
-    def look(self, *, quietly: bool = False) -> None:
-        """Tell of every state that differs from the last look."""
-        before, self._states = self._states, {}
+    async def look(self, *, quietly: bool = False) -> None:
+        """Tell of every state that differs from the last look, with the loop turning after each few."""
+        before, now = self._states, dict[tuple[str, ...], object]()
+        turn = Turn()
         for state in self._now():
-            self._states[state.key] = state.value
+            now[state.key] = state.value
             if not quietly and (state.key not in before or before[state.key] != state.value):
                 self._event_log.add(state.kind, state.text, **state.fields)
-        for key in before.keys() - self._states.keys():
-            kind, router, *rest = key
-            if kind == "neighbor":
-                text = f"neighbor {rest[0]} is down"
-                self._event_log.add("neighbor", text, router=router, neighbor=printable(rest[0]), up=False)
-            elif kind == "router":
-                self._event_log.add("router", f"router {router} is disconnected", router=router, up=False)
+            if turn.over:
+                await turn.next()
+        self._states = now
+        for key in before:
+            if key not in now:
+                self._gone(*key)
+            if turn.over:
+                await turn.next()
+
+    def _gone(self, kind: str, router: str, *rest: str) -> None:
+        """Tell that what was there at the last look is not."""
+        if kind == "neighbor":
+            text = f"neighbor {rest[0]} is down"
+            self._event_log.add("neighbor", text, router=router, neighbor=printable(rest[0]), up=False)
+        elif kind == "router":
+            self._event_log.add("router", f"router {router} is disconnected", router=router, up=False)
 
     def _now(self) -> Iterator[_State]:
         for group in self._caches.groups():

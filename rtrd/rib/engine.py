@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -59,6 +59,8 @@ class Engine:
         """Neighbors that commands can name."""
         self.local_routes = LocalRoutes(vrp_set, self.receivers, self._advertises, self._withdraws_local)
         """What the router announces by itself."""
+        self.on_changes: Callable[[], None] = lambda: None
+        """Told when the table keeps changes of routes that nobody has taken yet."""
         self.others = 0
         """Routes of families that are left alone."""
         self.sessions = NeighborSessions(policy, self._conditions, self.receivers, self.table)
@@ -263,6 +265,7 @@ class Engine:
         found = self.table.receive_lines(lines.native, text, at)
         self.others += found.others
         self._path_ids |= bool(found.path_ids)
+        self._tell_changes()
         names = [lines.session(number)[0] for number in range(len(lines)) if found.came[number]]
         if not found.told:
             return Taken(found.size, found.lines, names)
@@ -273,8 +276,13 @@ class Engine:
     def _took(self, known: NeighborSession, received: _rov.BgpReceived) -> int:
         self.others += received.others
         self._path_ids |= bool(received.path_ids)
+        self._tell_changes()
         self._left_out(known, received)
         return int(received.faults)
+
+    def _tell_changes(self) -> None:
+        if self.table.state.changes:
+            self.on_changes()
 
     def _left_out(self, known: NeighborSession, received: _rov.BgpReceived) -> None:
         if received.left_out and (known.address in self.left_out or len(self.left_out) < _REMEMBERED):
@@ -356,6 +364,7 @@ class Engine:
         if self.local_routes.rib.work:
             self.local_routes.table.work(budget)
         self.table.work(budget)
+        self._tell_changes()
         return self.has_work
 
     @property

@@ -53,6 +53,8 @@ class NeighborSessions:
 
     def __init__(self, policy: Policy, conditions: Conditions, receivers: Receivers, table: RouteTable) -> None:
         self.by_name: dict[str, NeighborSession] = {}
+        self.addresses: dict[int, str] = {}
+        """Of the neighbors on sessions by number, also of those that ended: until another one has the number."""
         self._by_number: dict[int, str] = {}
         self.treatments = Treatments()
         self._policy = policy
@@ -71,6 +73,7 @@ class NeighborSessions:
         number = self._table.add_neighbor(self._native_policies(address, rules), packed(address))
         known = self.by_name[name] = NeighborSession(number, rules, address, learned=learned, said_role=said_role)
         self._by_number[number] = name
+        self.addresses[number] = address
         self._set_role(name)
         return known
 

@@ -371,9 +371,10 @@ class RouteTable:
 
     def take_changes(self, most: int) -> tuple[bytes, ChangesLost]:
         """Take the oldest changes that are kept, as `changes_of` reads them, and what was not kept since last time."""
-        events = ffi.new("struct route_change[]", most)
+        room = min(most, self.state.changes)
+        events = ffi.new("struct route_change[]", room)
         lost = ffi.new("struct changes_lost *")
-        count = lib.rib_take_changes(self.native, events, most, lost)
+        count = lib.rib_take_changes(self.native, events, room, lost)
         return ffi.buffer(events, count * CHANGE_SIZE)[:], ChangesLost(lost.changes, lost.others)
 
     # -- questions

@@ -190,6 +190,7 @@ class RibState(Protocol):
     validity_changes: int
     waiting: int
     parked: int
+    changes: int
     written_set_full: bool
     searching: bool
     work: bool

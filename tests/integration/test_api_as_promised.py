@@ -39,7 +39,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StillDaemon]:
         one.vrps(VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501), VRP("2001:db8::/32", 48, 0))
         one.daemon.effective.snapshot_used = True  # somebody answered once
         one.daemon.history.start()
-        one.service.monitor.start()
+        await one.service.monitor.start()
         await one.serve()
         return one
 

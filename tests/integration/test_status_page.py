@@ -73,7 +73,7 @@ class Stage(StillDaemon):
 async def stage(folder: Path, settings: str) -> AsyncIterator[Stage]:
     async with browser(folder) as tab, Stage(folder, settings, tab) as one:
         one.daemon.history.start()
-        one.service.monitor.start()
+        await one.service.monitor.start()
         await one.serve()
         await tab.look()
         await tab.open(f"http://127.0.0.1:{one.port}/")

@@ -1,5 +1,6 @@
 """What is told of a change, and why, as stories: VRPs come and go, the router says something else, caches fail."""
 
+import asyncio
 import gc
 import json
 import os
@@ -11,11 +12,16 @@ from typing import Any
 
 import pytest
 
+from rtrd.api import change_monitor
+from rtrd.base import turn
 from rtrd.base.clock import Clock
 from rtrd.event_log import MOST_CAUSES, MOST_LISTENERS, MOST_WAITING, EventLog, TooManyListenersError
+from rtrd.rib.attributes import update_body
 from rtrd.rib.bgp_events import State
+from rtrd.rib.bgp_session import BGPSession
 from rtrlib import aspas
 from rtrlib.vrp import VRP
+from tests.lab.engine_story import key_of_json
 from tests.lab.still_daemon import CACHE, StillDaemon
 
 
@@ -30,8 +36,8 @@ class Story(StillDaemon):
         """Look, and give what is told now, of these kinds (all)."""
         while self.engine.work(1000):
             pass
-        self.service.monitor.look()
-        await self.service.monitor._take()
+        await self.service.monitor.look()
+        await self.service.monitor.take(self.daemon.routers.all())
         events = [json.loads(line) for line in await self.listener.take(0.01, 10_000)]
         return [event for event in events if not kinds or event["kind"] in kinds]
 
@@ -83,6 +89,49 @@ async def test_a_vrp_that_comes_and_goes(one: Story) -> None:
     one.vrps()
     [route] = await one.told("route")
     assert (route["was"], route["validity"], route["vrp"]["appeared"]) == ("valid", "not-found", False)
+
+
+async def test_a_change_is_told_at_once_and_waits_for_no_look(one: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change_monitor, "EVERY", 3600.0)
+    await one.service.monitor.start()
+    one.usable()
+    one.announce("192.0.2.0/24")
+    while one.engine.work(1000):
+        pass
+    for vrp, validity in ((VRP("192.0.2.0/24", 24, 64501), "invalid"), (VRP("192.0.2.0/24", 24, 64500), "valid")):
+        one.vrps(vrp)
+        while one.engine.work(1000):
+            pass
+        vrps, route = [json.loads(line) for line in await one.listener.take(30) + await one.listener.take(30)]
+        assert (vrps["kind"], route["kind"], route["validity"]) == ("vrps", "route", validity)
+    path = one.engine.attributes(key_of_json(b'{"origin": "igp", "as-path": [64496, 64501]}', "192.0.2.9"))
+    session = BGPSession(64511, 64496, True, frozenset(), False)
+    one.engine.receive("192.0.2.1", session, update_body(path, "192.0.2.0/24"))
+    [route] = [json.loads(line) for line in await one.listener.take(30)]
+    assert (route["prefix"], route["validity"]) == ("192.0.2.0/24", "invalid")
+
+
+async def test_thousands_of_neighbors_are_looked_at_in_slices(one: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(turn, "TURN", 0.0)  # after each one
+    for number in range(1000):
+        one.session(up=True, neighbor=f"10.0.{number >> 8}.{number & 255}")
+    beside = asyncio.create_task(other())
+    assert len(await one.told("neighbor")) == 1000
+    assert turns >= 1000
+    for number in range(1000):
+        one.session(up=False, neighbor=f"10.0.{number >> 8}.{number & 255}")
+    turns = 0
+    assert {event["up"] for event in await one.told("neighbor")} == {False}
+    assert turns >= 1000
+    beside.cancel()
 
 
 async def test_aspas_that_change(one: Story) -> None:

@@ -33,6 +33,7 @@ class Waiting:
 
     waiting: int = 0
     parked: int = 0
+    changes: int = 0
     written_set_full: bool = False
     searching: bool = False
     work: bool = False

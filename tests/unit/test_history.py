@@ -196,7 +196,7 @@ class Story(StillDaemon):
         """Do what is to be done, and pick up the changes."""
         while self.engine.work(2000):  # noqa: ASYNC110 - as the router does it
             await asyncio.sleep(0)
-        await self.service.monitor._take()
+        await self.service.monitor.take(self.daemon.routers.all())
 
     def policy(self, policy: Policy) -> None:
         self.daemon.routers.set_policy(policy, self.daemon.event_log.cause("another policy"))

@@ -23,7 +23,7 @@ int rib_keep_changes(struct rib *rib, uint32_t room)
     ring->at = at;
     ring->room = room;
     ring->first = 0;
-    ring->n = kept;
+    ring->n = rib->state.changes = kept;
     return 0;
 }
 
@@ -63,6 +63,7 @@ size_t rib_take_changes(struct rib *rib, struct route_change *out, size_t room, 
         ring->first = (ring->first + 1) % ring->room;
     }
     ring->n -= (uint32_t)n;
+    rib->state.changes = ring->n;
     *lost = ring->lost;
     ring->lost = (struct changes_lost){0};
     return n;
@@ -103,6 +104,7 @@ static void note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uin
     bool first = was == VALIDITY_INVALID || now == VALIDITY_INVALID || did != action || is_bad(path_of(route)) ||
                  is_bad(path_was);
     struct route_change *change = next_change(ring, first);
+    rib->state.changes = ring->n;
     if (!change)
         return;
     memset(change, 0, sizeof *change); /* its padding, too: it is written to files */

@@ -161,6 +161,7 @@ struct rib_state {
     uint64_t validity_changes; /* since the start */
     uint64_t waiting;          /* routes for which a command may have to be written; parked ones, too */
     uint64_t parked;           /* those of them that wait for the next send barrier */
+    uint32_t changes;          /* that are kept, and that rib_take_changes would give */
     bool written_set_full;     /* nothing more can be written before the next send barrier */
     bool searching;            /* the last rib_next_command found nothing yet: it is to be called again */
     bool work;                 /* rib_work has something to do */

@@ -34,7 +34,7 @@ MOST_EVENT = 20.0
 """Milliseconds from a changed VRP to its events, for the 99th percentile."""
 TRIALS = 300
 """Changed VRPs of a round."""
-QUIET = 0.02
+QUIET = 0.1
 """Seconds between two of them."""
 
 

@@ -37,7 +37,7 @@ PAUSE: Final = 0.005
 """Seconds after changes of routes were taken, at least: what comes meanwhile is taken together."""
 TIME: Final = 0.5
 """Seconds of the processor that taking changes of routes at once may take; beyond that they are taken as in a flood."""
-SHARE: Final = 0.015
+SHARE: Final = 0.02
 """So many more seconds of it each second."""
 EACH_SECOND: Final = 100
 """Changes of routes that may be taken, without end."""
@@ -174,7 +174,7 @@ class ChangeMonitor:
 
     def pause(self, spent: float) -> float:
         """Give how long changes of routes are not taken, after taking some has taken so many seconds."""
-        if self._bursts and self._time.left > 0:
+        if self._allowed.left >= ROOM and self._time.left > 0:
             self._time.spend(spent)
             return PAUSE
         return EVERY

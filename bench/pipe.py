@@ -16,6 +16,7 @@ import sys
 import termios
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar
@@ -91,6 +92,15 @@ class Usage:
                 with contextlib.suppress(FileNotFoundError):
                     total += int((task / "schedstat").read_text().split()[0])
         return total / 1e9
+
+    def waited(self) -> Counter[str]:
+        """Nanoseconds for which each of their threads was ready to run without a CPU: others were on them."""
+        found: Counter[str] = Counter()
+        for pid in self.pids:
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    found[task.name] = int((task / "schedstat").read_text().split()[1])
+        return found
 
     def memory(self, field: str = "Pss") -> int:
         """Bytes; `Pss` counts what processes share once, `Rss` in each of them."""

@@ -35,7 +35,7 @@ MOST_EVENT = 20.0
 """Milliseconds from a changed VRP to its events, for the 99th percentile."""
 TRIALS = 300
 """Changed VRPs of a round."""
-QUIET = 0.15
+QUIET = 0.3
 """Seconds between two of them."""
 
 

@@ -82,8 +82,12 @@ class Host:
         state.mkdir()
         self.log = EventLog(Clock())
         self.publisher = Publisher(
-            state, f"host{number:04}.example", Clock(), listen=self.log.listen, status=lambda: status(number)
+            state, f"host{number:04}.example", Clock(), listen=self.log.listen, status=self._status
         )
+        self._number = number
+
+    async def _status(self) -> dict[str, Any]:
+        return status(self._number)
 
     @property
     def state(self) -> dict[str, Any]:

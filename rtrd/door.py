@@ -7,6 +7,7 @@ from typing import Protocol
 
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
+from rtrlib.aspa_paths import LocalRole
 
 
 class Sessions(Protocol):
@@ -42,11 +43,11 @@ class Router(Protocol):
     def work_soon(self) -> None:
         """Have the engine's work done soon, in slices: VRPs or ASPAs have changed."""
 
-    def counts_by_neighbor(self) -> dict[str, dict[str, int]]:
-        """How many routes of each neighbor (its address) have which validity, each route counted once."""
+    def counted(self) -> Collection[str]:
+        """Give the names of the sessions (in `engine`) whose routes count, so that each route counts once."""
 
-    def path_counts_by_neighbor(self) -> dict[str, dict[str, int]]:
-        """How many of them have a path of which outcome, or have leaked (RouteTable.path_counts)."""
+    def local_role(self, address: str) -> LocalRole | None:
+        """Give what the router is to a neighbor; None: nobody said it."""
 
     def ribs(self) -> dict[int, str]:
         """Give which RIB of the router each session of the engine is (`pre`), by its number; none: there is one."""

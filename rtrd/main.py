@@ -71,9 +71,9 @@ class Service:
             daemon.settings.http_names,
         )
 
-    def dump(self) -> dict[str, Any]:
+    async def dump(self) -> dict[str, Any]:
         """Give all that a report of a fault should have."""
-        return dump.of(self.daemon.registry, self.reloading.in_force, self.daemon.event_log, self.trend)
+        return await dump.of(self.daemon.registry, self.reloading.in_force, self.daemon.event_log, self.trend)
 
     async def run(self, *, exabgp: bool) -> int:
         """Run until a signal, or until ExaBGP is gone. Gives the exit code."""

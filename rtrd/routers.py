@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from prometheus_client import Histogram
 
-from rtrd.base.clock import Clock, timestamp
+from rtrd.base.clock import Clock
 from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
-from rtrd.base.text import printable
 from rtrd.bmp.router import BMPRouter
 from rtrd.config import MOST_ATTRIBUTES
 from rtrd.door import Router
@@ -26,7 +25,7 @@ from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import PATH_OUTCOMES
-from rtrd.tags import VALIDITIES
+from rtrd.router_status import NOTHING, counted_by_address, counts_of, iso, path_counts_of, status_of, up_since
 from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
@@ -42,15 +41,6 @@ def _secret() -> bytes:
         return Path("/etc/machine-id").read_bytes()
     except OSError:
         return b""
-
-
-def counts(router: Router) -> dict[str, int]:
-    """How many routes have which validity, each counted once."""
-    total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
-    for of_neighbor in router.counts_by_neighbor().values():
-        for validity, count in of_neighbor.items():
-            total[validity] += count
-    return total
 
 
 class Routers:
@@ -218,17 +208,19 @@ class Routers:
         """Give the tables of all routes learned from neighbors."""
         return [router.engine.table for router in self.all()]
 
-    def status(self) -> list[dict[str, Any]]:
+    def status(self) -> Iterator[dict[str, Any] | None]:
         """Give the routers and their neighbors, as `rtrd status --json` has them; nothing of BGP's text.
 
-        Those that should be attached and are not come last.
+        A None is no router: the loop may turn there. Routers that should be attached and are not come last.
         """
-        here = [
-            {**_status(router), "attached": True, "since": _iso(self.known.since(router.engine.name))}
-            for router in self._routers
-        ]
-        here += [{**_NOTHING, **_monitored_status(router), "attached": True} for router in self._monitored]
-        return here + [{**_NOTHING, "name": name, "since": _iso(since)} for name, since in self.known.absent()]
+        for router in self:
+            for found in status_of(router):
+                since = self.known.since(router.engine.name)
+                yield None if found is None else {**found, "since": iso(since)}
+        for monitored in tuple(self._monitored):
+            yield from status_of(monitored)
+        for name, since in self.known.absent():
+            yield {**NOTHING, "name": name, "since": iso(since)}
 
     def register(self, registry: Registry) -> None:
         """Offer what is known of routers, neighbors and routes."""
@@ -293,35 +285,42 @@ class Routers:
             yield from problems(router, self._clock.wall())
 
     def _each(self, read: Callable[[ExaBGP], float]) -> Samples:
-        return [((router.engine.name,), read(router)) for router in self._routers]
+        return [((router.engine.name,), read(router)) for router in self]
 
     def _memory(self) -> Samples:
         yield ("vrps",), self._vrp_set.memory
         yield ("routes",), sum(table.memory for table in self.tables())
         yield ("attributes",), sum(table.attributes_memory for table in self.tables())
 
-    def _neighbor_up(self) -> Samples:
+    def _neighbors(self) -> Iterator[tuple[Router, str]]:
         for router in self.all():
             for address in sorted(router.neighbors.addresses())[:MOST_NEIGHBORS]:
-                yield (router.engine.name, address), router.neighbors.up(address)
+                yield router, address
+
+    def _neighbor_up(self) -> Samples:
+        for router, address in self._neighbors():
+            yield (router.engine.name, address), router.neighbors.up(address)
 
     def _neighbor_up_since(self) -> Samples:
+        for router, address in self._neighbors():
+            yield (router.engine.name, address), up_since(router, address)
+
+    def _counted(self) -> Iterator[tuple[Router, str, list[str]]]:
+        """Give the neighbors that have routes, and the names of their sessions."""
         for router in self.all():
-            for address in sorted(router.neighbors.addresses())[:MOST_NEIGHBORS]:
-                yield (router.engine.name, address), _up_since(router, address)
+            for address, names in sorted(counted_by_address(router).items())[:MOST_NEIGHBORS]:
+                yield router, address, names
 
     def _routes(self) -> Samples:
-        for router in self.all():
-            for address, counts in sorted(router.counts_by_neighbor().items())[:MOST_NEIGHBORS]:
-                for validity, count in counts.items():
-                    yield (router.engine.name, address, validity), count
+        for router, address, names in self._counted():
+            for validity, count in counts_of(router, names).items():
+                yield (router.engine.name, address, validity), count
 
     def _path_counts(self) -> Iterator[tuple[tuple[str, str, str], dict[str, int]]]:
         """Give the routes of each neighbor by their paths, with its labels; no role: its paths are not judged."""
-        for router in self.all():
-            roles = router.engine.sessions.local_roles()
-            for address, counts in sorted(router.path_counts_by_neighbor().items())[:MOST_NEIGHBORS]:
-                yield (router.engine.name, address, roles.get(address, "")), counts
+        for router, address, names in self._counted():
+            role = next(filter(None, map(router.engine.sessions.role, names)), "")
+            yield (router.engine.name, address, role), path_counts_of(router, names)
 
     def _paths(self) -> Samples:
         for labels, counts in self._path_counts():
@@ -335,17 +334,17 @@ class Routers:
     def _left_out(self) -> Samples:
         for engine in (router.engine for router in self.all()):
             for address, counts in sorted(engine.left_out.items())[:MOST_NEIGHBORS]:
-                for reason, count in counts.items():
+                for reason, count in tuple(counts.items()):
                     yield (engine.name, address, reason), count
 
     def _local_routes(self) -> Samples:
-        for engine in (router.engine for router in self._routers):
+        for engine in (router.engine for router in self):
             for address, counts in sorted(engine.local_routes.counts().items())[:MOST_NEIGHBORS]:
                 for validity, count in counts.items():
                     yield (engine.name, address, validity), count
 
     def _local_routes_withdrawn(self) -> Samples:
-        for engine in (router.engine for router in self._routers):
+        for engine in (router.engine for router in self):
             counts = Counter(route.neighbor for route in engine.local_routes.withdrawn)
             for address in sorted(engine.local_routes.counts())[:MOST_NEIGHBORS]:
                 yield (engine.name, address), counts[address]
@@ -356,7 +355,7 @@ class Routers:
                 yield (router.engine.name, was, became), count
 
     def _written(self, what: Literal["commands", "prefixes"]) -> Samples:
-        for router in self._routers:
+        for router in self:
             for command in ("announce", "withdraw"):
                 yield (router.engine.name, command), getattr(router, what)[command]
 
@@ -398,110 +397,3 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[ExaBGP], float]]]] = (
     ),
 )  # fmt: skip
 """One number of each router."""
-
-
-_NOTHING: Final[Mapping[str, Any]] = {
-    "name": "",
-    "attached": False,
-    "exabgp": None,
-    "bmp": None,
-    "acks": "unknown",
-    "neighbors": [],
-    "routes": dict.fromkeys(VALIDITIES, 0),
-    "local_routes": dict.fromkeys(VALIDITIES, 0),
-    **dict.fromkeys(("waits_for", "waits_seconds"), None),
-    **dict.fromkeys(("local_routes_withdrawn", "outbox", "unanswered", "refused", "never_answered"), 0),
-    **dict.fromkeys(("lines", "lines_left_out", "prefixes_left_out", "other_families"), 0),
-}
-"""What the status has of a router that is not attached."""
-
-
-def _iso(time: float | None) -> str | None:
-    return None if time is None else timestamp(time)
-
-
-def _up_since(router: Router, address: str) -> float | None:
-    return router.neighbors.since(address) if router.neighbors.up(address) else None
-
-
-def _monitored_status(router: BMPRouter) -> dict[str, Any]:
-    engine, by_neighbor = router.engine, router.counts_by_neighbor()
-    paths, statistics = router.path_counts_by_neighbor(), router.statistics_by_neighbor()
-    unjudged = router.why_unjudged()
-    return {
-        "name": engine.name,
-        "bmp": router.numbers(),
-        "neighbors": [
-            {
-                "address": address,
-                "up": router.neighbors.up(address),
-                "up_since": _iso(_up_since(router, address)),
-                "name": engine.sessions.kind(address).name,
-                "relation": engine.sessions.relation(address),
-                "local_role": router.local_role(address),
-                "paths": paths.get(address, {}),
-                "paths_unjudged": unjudged[address] if address in unjudged else engine.sessions.why_unjudged(address),
-                "routes": by_neighbor.get(address, {}),
-                "left_out": dict(engine.left_out.get(address, {})),
-                "statistics": statistics.get(address, {}),
-            }
-            for address in sorted({*by_neighbor, *router.neighbors.addresses()})
-        ],
-        "routes": counts(router),
-        "prefixes_left_out": engine.table.malformed + engine.table.crowded,
-        "other_families": engine.others,
-    }
-
-
-def _several(router: ExaBGP, address: str) -> dict[str, Any]:
-    """Give the sessions with one address, if there are several: each is with another address of the router's own."""
-    sessions = router.neighbors.sessions(address)
-    if len(sessions) < 2:
-        return {}
-    return {
-        "sessions": [
-            {"local_address": printable(local), "up": told.up, "up_since": _iso(told.since) if told.up else None}
-            for local, told in sorted(sessions.items())
-        ]
-    }
-
-
-def _status(router: ExaBGP) -> dict[str, Any]:
-    engine, gate, table = router.engine, router.gate, router.engine.table
-    window = gate.window
-    by_neighbor, paths = router.counts_by_neighbor(), router.path_counts_by_neighbor()
-    return {
-        "name": engine.name,
-        "exabgp": window.version,
-        "bmp": None,
-        "acks": window.acks.value,
-        "neighbors": [
-            {
-                "address": address,
-                "up": router.neighbors.up(address),
-                "up_since": _iso(_up_since(router, address)),
-                "name": engine.sessions.kind(address).name,
-                "relation": engine.sessions.relation(address),
-                "local_role": engine.sessions.kind(address).role,
-                "paths": paths.get(address, {}),
-                "paths_unjudged": engine.sessions.why_unjudged(address),
-                "routes": by_neighbor.get(address, {}),
-                "left_out": dict(engine.left_out.get(address, {})),
-                **_several(router, address),
-            }
-            for address in sorted({*engine.receivers, *by_neighbor, *router.neighbors.addresses()})
-        ],
-        "routes": counts(router),
-        "local_routes": engine.local_routes.total(),
-        "local_routes_withdrawn": len(engine.local_routes.withdrawn),
-        "outbox": table.state.waiting,
-        "waits_for": None if gate.waits_for is None else gate.waits_for.value,
-        "waits_seconds": None if gate.waits_for is None else round(router.clock() - gate.since, 1),
-        "unanswered": len(window.written),
-        "refused": window.errors,
-        "never_answered": window.unanswered,
-        "lines": router.lines,
-        "lines_left_out": router.undecodable,
-        "prefixes_left_out": table.malformed + table.crowded,
-        "other_families": engine.others,
-    }

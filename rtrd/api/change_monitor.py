@@ -37,7 +37,7 @@ PAUSE: Final = 0.005
 """Seconds after changes of routes were taken, at least: what comes meanwhile is taken together."""
 TIME: Final = 0.25
 """Seconds of the processor that taking changes of routes at once may take; beyond that they are taken as in a flood."""
-SHARE: Final = 0.01
+SHARE: Final = 0.005
 """So many more seconds of it each second."""
 EACH_SECOND: Final = 100
 """Changes of routes that may be taken, without end."""

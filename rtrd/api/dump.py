@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 
-from rtrd.api.scrape import Read
+from rtrd.api.scrape import read
 from rtrd.api.trend import Trend
 from rtrd.base import log
 from rtrd.base.registry import Registry
@@ -19,17 +20,17 @@ from rtrd.event_log import EventLog
 _SECRET = re.compile("pass|secret|token|credential", re.IGNORECASE)
 
 
-def of(registry: Registry, settings: Config, event_log: EventLog, trend: Trend) -> dict[str, Any]:
+async def of(registry: Registry, settings: Config, event_log: EventLog, trend: Trend) -> dict[str, Any]:
     """Give status, configuration, metrics, events, the last log records and the numbers of the process."""
     metrics = CollectorRegistry()
-    metrics.register(Read(list(registry.collect())))
+    metrics.register(await read(registry.collect()))
     return {
-        "status": registry.status(),
+        "status": await registry.status(),
         "configuration": without_secrets(msgspec.to_builtins(settings, enc_hook=str)),
-        "metrics": generate_latest(metrics).decode().splitlines(),
+        "metrics": (await asyncio.to_thread(generate_latest, metrics)).decode().splitlines(),
         "events": [msgspec.json.decode(line) for line in event_log.recent()],
         "log": without_secrets(log.recent()),
-        "trend": trend.answer(),
+        "trend": await trend.answer(),
         "process": process(),
     }
 

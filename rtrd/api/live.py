@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import msgspec
 from aiohttp import web
 
-from rtrd.api.responses import error, is_local
+from rtrd.api.responses import encoded, error, is_local
 from rtrd.event_log import MOST_LISTENERS, EventLog, Listener, TooManyListenersError
 
 LOOK: Final = 2.0
@@ -29,7 +28,7 @@ SSE: Final = "text/event-stream"
 class Live:
     """Handlers that answer for long."""
 
-    def __init__(self, event_log: EventLog, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, event_log: EventLog, status: Callable[[], Awaitable[Mapping[str, Any]]]) -> None:
         """`status`: gives that of the daemon."""
         self._event_log = event_log
         self._status = status
@@ -68,7 +67,7 @@ class Live:
             while not _gone(request):
                 if status and time.monotonic() >= due:
                     due = time.monotonic() + STATUS_EVERY
-                    now = msgspec.json.encode(self._status())
+                    now = await encoded(await self._status())
                     if now != told:
                         told = now
                         await response.write(b"event: status\ndata: " + now + b"\n\n")

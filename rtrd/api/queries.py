@@ -6,7 +6,7 @@ that they are not; of routes it skips what went and may or may not have what cam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from aiohttp import web
 from rtrd.api import scrape, selection
 from rtrd.api.aspa_queries import entries
 from rtrd.api.requests import YES_NO, choice, get, wanted_prefix
-from rtrd.api.responses import error, json, stream
+from rtrd.api.responses import error, json, json_of, stream
 from rtrd.api.trend import Trend
 from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.notation import parse_asn, parse_prefix
@@ -50,7 +50,7 @@ class StateQueries:
         effective: EffectiveVRPs,
         trend: Trend,
         *,
-        dump: Callable[[], dict[str, Any]],
+        dump: Callable[[], Awaitable[dict[str, Any]]],
     ) -> None:
         """Join the parts. `dump`: gives all that a report of a fault should have."""
         self._registry = registry
@@ -63,12 +63,15 @@ class StateQueries:
         """Give what is answered where."""
         return [
             _get_json("/status", self._registry.status),
-            _get_json("/version", lambda: {"version": __version__}),
+            web.get("/version", self._version),
             _get_json("/trend", self._trend.answer),
             _get_json("/dump", self._dump),
             web.get("/healthz", self._healthz),
             web.get("/metrics", self._scrape),
         ]
+
+    async def _version(self, _request: web.Request) -> web.Response:
+        return json({"version": __version__})
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         reading = self._health.read()
@@ -87,9 +90,9 @@ class StateQueries:
         return web.Response(body=page, headers={"Content-Type": content_type})
 
 
-def _get_json(path: str, give: Callable[[], object]) -> web.RouteDef:
+def _get_json(path: str, give: Callable[[], Awaitable[Mapping[str, Any]]]) -> web.RouteDef:
     async def answer(_request: web.Request) -> web.Response:
-        return json(give())
+        return await json_of(await give())
 
     return web.get(path, answer)
 

@@ -21,6 +21,7 @@ from aiohttp import web
 from rtrd.base import log
 from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.text import printable
+from rtrd.base.turn import SharedTurn
 
 SLICE: Final = 0.003
 """Seconds of one slice of a long answer."""
@@ -31,6 +32,9 @@ TURN: Final = web.AppKey("turn", asyncio.Lock)
 READ_TIME: Final = 60.0
 """Seconds that a client may take to read a slice."""
 
+MOST_LAID_OUT: Final = 4 << 20
+"""Octets of an answer that is laid out for people, which takes 7 ms; a longer one is in one line."""
+
 _END: Final = object()
 """Instead of an item: there are no more."""
 
@@ -39,8 +43,35 @@ logger = log.get("control")
 
 def json(value: object, status: int = 200) -> web.Response:
     """Answer with a value, laid out for people."""
-    body = msgspec.json.format(msgspec.json.encode(value)) + b"\n"
+    body = _laid_out(msgspec.json.encode(value))
     return web.Response(body=body, status=status, content_type="application/json")
+
+
+async def json_of(value: Mapping[str, Any]) -> web.Response:
+    """Answer with an object some of whose lists may be long, laid out for people, with the loop turning meanwhile."""
+    return web.Response(body=_laid_out(await encoded(value)), content_type="application/json")
+
+
+async def encoded(value: Mapping[str, Any]) -> bytes:
+    """Encode an object, with the loop turning after each few items of its lists."""
+    parts: list[bytes] = []
+    encode = msgspec.json.Encoder().encode
+    async with SharedTurn() as turn:
+        for key, member in value.items():
+            parts.append(b"%b%b:" % (b"," if parts else b"", encode(key)))
+            if not isinstance(member, list):
+                parts.append(encode(member))
+                continue
+            for number, item in enumerate(member):
+                parts.append((b"," if number else b"[") + encode(item))
+                if turn.over:
+                    await turn.next()
+            parts.append(b"]" if member else b"[]")
+    return b"{%b}" % b"".join(parts)
+
+
+def _laid_out(body: bytes) -> bytes:
+    return (msgspec.json.format(body) if len(body) <= MOST_LAID_OUT else body) + b"\n"
 
 
 def error(status: int, what: str) -> web.Response:

@@ -9,21 +9,31 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client import Metric as Family
 from prometheus_client.exposition import choose_encoder
 
+from rtrd.base.turn import SharedTurn
 
-async def page(families: Iterator[Family], accept: str) -> tuple[bytes, str]:
+
+async def page(families: Iterator[Family | None], accept: str) -> tuple[bytes, str]:
     """Print metrics, and those of the process, as a scraper's Accept asks for; give the text and its Content-Type.
 
-    The loop turns after each metric is read; the text is made in a thread.
+    The loop turns while they are read; the text is made in a thread.
     """
-    read = []
-    for family in families:
-        read.append(family)
-        await asyncio.sleep(0)
     registry = CollectorRegistry()
-    registry.register(Read(read))
+    registry.register(await read(families))
     registry.register(_PROCESS)
     encode, content_type = choose_encoder(accept)
     return await asyncio.to_thread(encode, registry), content_type
+
+
+async def read(families: Iterator[Family | None]) -> Read:
+    """Read metrics, with the loop turning after each few samples."""
+    found = []
+    async with SharedTurn() as turn:
+        for family in families:
+            if family is not None:
+                found.append(family)
+            if turn.over:
+                await turn.next()
+    return Read(found)
 
 
 class Read:

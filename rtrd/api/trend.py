@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock
-from rtrd.routers import Routers, counts
+from rtrd.base.turn import SharedTurn
+from rtrd.router_status import counts_of
+from rtrd.routers import Routers
 from rtrd.tags import VALIDITIES
 from rtrlib.vrp_set import VRPSet
 
@@ -41,15 +43,21 @@ class Trend:
 
     async def _run(self) -> None:
         while True:
-            self._samples.append(self.sample())
+            self._samples.append(await self.sample())
             await asyncio.sleep(EVERY)
 
-    def sample(self) -> tuple[int, ...]:
-        """Count now."""
-        found = [counts(router) for router in self._routers.all()]
-        routes = (sum(each[validity] for each in found) for validity in VALIDITIES)
-        return (int(self._clock.wall()), *routes, self._vrp_set.count(4) + self._vrp_set.count(6))
+    async def sample(self) -> tuple[int, ...]:
+        """Count now, with the loop turning after each few neighbors."""
+        total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
+        async with SharedTurn() as turn:
+            for router in self._routers.all():
+                for name in router.counted():
+                    for validity, count in counts_of(router, (name,)).items():
+                        total[validity] += count
+                    if turn.over:
+                        await turn.next()
+        return (int(self._clock.wall()), *total.values(), self._vrp_set.count(4) + self._vrp_set.count(6))
 
-    def answer(self) -> dict[str, Any]:
+    async def answer(self) -> dict[str, Any]:
         """Give the samples, and one of this moment at the end."""
-        return {"every": EVERY, "fields": FIELDS, "samples": [*self._samples, self.sample()]}
+        return {"every": EVERY, "fields": FIELDS, "samples": [*self._samples, await self.sample()]}

@@ -7,8 +7,10 @@ have no bound. docs/metrics.md has a row for each metric.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from prometheus_client import Histogram, disable_created_metrics
@@ -17,6 +19,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from rtrd.base.clock import timestamp
 from rtrd.base.text import counted, printable
+from rtrd.base.turn import SharedTurn
 
 Samples = Iterable[tuple[tuple[object, ...], float | None]]
 """Values of the labels, and the number; None: there is none now."""
@@ -42,15 +45,17 @@ class Metric(NamedTuple):
     read: Callable[[], Any]
     """Gives Samples; one number (or None) where there are no labels; a family of prometheus_client for a histogram."""
 
-    def family(self) -> Family:
-        """Read it now."""
+    def family(self) -> Iterator[Family | None]:
+        """Read it now; before it None comes after each sample, where the loop may turn."""
         if self.kind == "histogram":
-            return cast("Family", self.read())
+            yield cast("Family", self.read())
+            return
         family: GaugeMetricFamily | CounterMetricFamily = _FAMILIES[self.kind](self.name, self.help, labels=self.labels)
         for labels, value in self.read() if self.labels else (((), self.read()),):
             if value is not None:
                 family.add_metric([printable(str(label)) for label in labels], value)
-        return family
+            yield None
+        yield family
 
 
 class Setting(NamedTuple):
@@ -102,6 +107,8 @@ class Registry:
         self._folder_fault: Callable[[], str | None] | None = None
         self._explain: Explain = lambda faults: (None, faults)
         self._problems: list[Callable[[], Iterable[Problem]]] = []
+        self._making = asyncio.Lock()
+        self._next_status: asyncio.Future[Mapping[str, Any]] | None = None
         self._wall = wall
         self._seen: dict[tuple[int, str], float] = {}
         """When each problem that does not say it was seen first."""
@@ -121,7 +128,10 @@ class Registry:
         self.settings.append(Setting(keys, apply))
 
     def status_of(self, **parts: Callable[[], Any]) -> None:
-        """Offer parts of the status, by their names in the JSON."""
+        """Offer parts of the status, by their names in the JSON.
+
+        One that may be long gives an iterator: of its items, and of None where the loop may turn besides.
+        """
         self._status.update(parts)
 
     def problems_of(self, read: Callable[[], Iterable[Problem]]) -> None:
@@ -189,10 +199,32 @@ class Registry:
         self._seen[key] = before.get(key) or self._wall()
         return problem._replace(since=self._seen[key])
 
-    def collect(self) -> Iterator[Family]:
-        """Read one metric after the other; between two of them the loop may turn."""
-        return (metric.family() for metric in self.metrics)
+    def collect(self) -> Iterator[Family | None]:
+        """Read one metric after the other; where a None is between them, the loop may turn."""
+        return chain.from_iterable(metric.family() for metric in self.metrics)
 
-    def status(self) -> dict[str, Any]:
-        """Give the whole status (DESIGN's contract of `rtrd status --json`)."""
-        return {name: read() for name, read in self._status.items()}
+    async def status(self) -> Mapping[str, Any]:
+        """Give the whole status (DESIGN's contract of `rtrd status --json`), with the loop turning meanwhile.
+
+        Those who ask while one is made share the next one.
+        """
+        if self._next_status is None:
+            self._next_status = asyncio.ensure_future(self._make_status())
+        return await asyncio.shield(self._next_status)
+
+    async def _make_status(self) -> Mapping[str, Any]:
+        found = {}
+        async with self._making, SharedTurn() as turn:
+            self._next_status = None
+            for name, read in self._status.items():
+                value = read()
+                if isinstance(value, Iterator):
+                    items = []
+                    for item in value:
+                        if item is not None:
+                            items.append(item)
+                        if turn.over:
+                            await turn.next()
+                    value = items
+                found[name] = value
+        return found

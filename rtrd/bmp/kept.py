@@ -10,6 +10,8 @@ from rtrd.bmp.router import BMPRouter
 
 WORK: Final = 2000
 """Routes that are looked at in one turn."""
+PEERS: Final = 100
+"""Peers whose routes stayed, and that end in one turn."""
 
 
 class Home(Protocol):
@@ -64,7 +66,7 @@ class KeptRouter:
 
     def _sweep(self, over: Callable[[], None]) -> None:
         self._timer = None
-        self.router.end_stale(self._loop.time(), self._wall())
+        self.router.end_stale(self._loop.time(), self._wall(), PEERS)
         self._wait(over)
         if self._timer is None and not self.connected:
             over()

@@ -6,7 +6,8 @@ It is observed: no rule of the policy is for it, and nothing is ever written to 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from rtrd.base.clock import timestamp
@@ -224,9 +225,10 @@ class BMPRouter:
         """Give when the first stale peer's routes go; None: there is none."""
         return min(self._stale.values(), default=None)
 
-    def end_stale(self, until: float | None, now: float) -> None:
-        """End the peers whose routes stayed until then; None: all that are stale."""
-        for peer in [peer for peer, end in self._stale.items() if until is None or end <= until]:
+    def end_stale(self, until: float | None, now: float, most: int = MOST_PEERS) -> None:
+        """End the peers whose routes stayed until then, so many of them; None: of all that are stale."""
+        over = (peer for peer, end in self._stale.items() if until is None or end <= until)
+        for peer in list(islice(over, most)):
             self._down(peer, now)
 
     # -- what is asked
@@ -236,45 +238,25 @@ class BMPRouter:
         by_name = self.engine.sessions.by_name
         return {by_name[name].number: rib for (_, rib), name in self._ribs.items() if name in by_name}
 
-    def counts_by_neighbor(self) -> dict[str, dict[str, int]]:
-        """How many routes of each peer have which validity: before the import policy; `post` if there is no `pre`."""
-        found: dict[str, dict[str, int]] = {}
-        for name in self._counted():
-            session = self.engine.sessions.by_name[name]
-            before = found.get(session.address, {})
-            counts = self.engine.table.counts(session.number)
-            found[session.address] = {each: count + before.get(each, 0) for each, count in counts.items()}
-        return found
-
-    def path_counts_by_neighbor(self) -> dict[str, dict[str, int]]:
-        """How many routes of each peer have a path of which outcome, or have leaked; as `counts_by_neighbor`."""
-        found: dict[str, Counter[str]] = {}
-        for name in self._counted():
-            session = self.engine.sessions.by_name[name]
-            found.setdefault(session.address, Counter()).update(self.engine.table.path_counts(session.number))
-        return {address: dict(counts) for address, counts in found.items()}
+    def counted(self) -> list[str]:
+        """Give the names of the sessions of routes before the import policy; after it where there are no others."""
+        return [
+            name
+            for (peer, rib), name in self._ribs.items()
+            if rib == "pre" or (rib == "post" and (peer, "pre") not in self._ribs)
+        ]
 
     def local_role(self, address: str) -> LocalRole | None:
         """Give what the router is to the peers of an address: as it is configured, else as the router says."""
         said = map(self._role, self.neighbors.of(address))
         return self.engine.sessions.kind(address).role or next(filter(None, said), None)
 
-    def why_unjudged(self) -> dict[str, str | None]:
-        """Say of each address that has told routes why no path of it is judged; None: they are."""
-        sessions = self.engine.sessions
-        return {sessions.by_name[name].address: sessions.why_unjudged(name) for name in self._counted()}
-
-    def statistics_by_neighbor(self) -> dict[str, dict[str, int]]:
-        """Give what the router counts by itself of each address, as it said last."""
-        found: dict[str, Counter[str]] = {}
-        for peer, numbers in self._statistics.items():
-            found.setdefault(peer.address, Counter()).update(numbers)
-        return {address: dict(numbers) for address, numbers in found.items()}
-
-    def _counted(self) -> Iterator[str]:
-        for (peer, rib), name in self._ribs.items():
-            if rib == "pre" or (rib == "post" and (peer, "pre") not in self._ribs):
-                yield name
+    def statistics_of(self, address: str) -> dict[str, int]:
+        """Give what the router counts by itself of an address, as it said last."""
+        found: Counter[str] = Counter()
+        for peer in self.neighbors.of(address):
+            found.update(self._statistics.get(peer, {}))
+        return dict(found)
 
     def numbers(self) -> dict[str, Any]:
         """Give what the status has of a router that speaks BMP, and of no other."""

@@ -214,8 +214,8 @@ class Station:
 
     def _statistics(self) -> Samples:
         for router in self._told():
-            for address, statistics in sorted(router.statistics_by_neighbor().items())[:MOST_NEIGHBORS]:
-                for name, value in statistics.items():
+            for address in sorted(router.neighbors.addresses())[:MOST_NEIGHBORS]:
+                for name, value in router.statistics_of(address).items():
                     yield (router.engine.name, address, name), value
 
     def _all_malformed(self) -> Counter[str]:

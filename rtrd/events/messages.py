@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -63,7 +64,7 @@ class Messages:
         line = self._encode({"time": time, "kind": "lost", "text": text, "count": count})
         return self._message(f"{self._run}-lost-{ever}-{count}", _Event("lost"), line)
 
-    def summary(self, time: str, status: dict[str, Any]) -> Message:
+    def summary(self, time: str, status: Mapping[str, Any]) -> Message:
         """Give the message that says how all is. `status`: as `rtrd status --json` has it."""
         return self.of(self._encode(summary(time, status)))
 
@@ -79,7 +80,7 @@ class Messages:
         return Message(number, self._subject(event), line[:-1] + b"," + more[1:])
 
 
-def summary(time: str, status: dict[str, Any]) -> dict[str, Any]:
+def summary(time: str, status: Mapping[str, Any]) -> dict[str, Any]:
     """Give how all is, in short: what a view of many hosts shows."""
     routers = [_router(each) for each in status["routers"]]
     routers.sort(key=lambda each: (-each["invalid"], str(each["router"])))
@@ -103,7 +104,7 @@ def summary(time: str, status: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _router(status: dict[str, Any]) -> dict[str, Any]:
+def _router(status: Mapping[str, Any]) -> dict[str, Any]:
     neighbors = status["neighbors"]
     return {
         "router": status["name"],
@@ -114,6 +115,6 @@ def _router(status: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _cache(group: str, status: dict[str, Any]) -> dict[str, Any]:
+def _cache(group: str, status: Mapping[str, Any]) -> dict[str, Any]:
     state = {name: status[name] for name in ("state", "error", "session_id", "serial", "last_update", "vrps", "aspas")}
     return {"group": group, "host": status["host"], "port": status["port"], **state}

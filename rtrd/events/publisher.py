@@ -11,7 +11,7 @@ import contextlib
 import random
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -70,7 +70,13 @@ class Publisher:
     """Publishes for one daemon, if it is configured to."""
 
     def __init__(
-        self, state: Path | None, host: str, clock: Clock, *, listen: Listen, status: Callable[[], dict[str, Any]]
+        self,
+        state: Path | None,
+        host: str,
+        clock: Clock,
+        *,
+        listen: Listen,
+        status: Callable[[], Awaitable[Mapping[str, Any]]],
     ) -> None:
         """`state`: the state folder; `status`: gives the whole status of the daemon."""
         self._folder = None if state is None else state / spool_files.FOLDER
@@ -156,7 +162,7 @@ class Publisher:
         await asyncio.sleep(random.uniform(1, 3))  # noqa: S311 - no secret
         while True:
             try:
-                self._spool.put(self._messages.summary(self._now(), self._status()))
+                self._spool.put(self._messages.summary(self._now(), await self._status()))
             except Exception:
                 logger.exception("no summary could be made; rtrd continues without it")
             self._wake.set()

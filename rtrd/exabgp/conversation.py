@@ -344,7 +344,7 @@ class Conversation:
         self.senders.clear()
         whole, self._whole, self._behind = bool(self._whole), None, False
         engine, neighbors = self._engine, self.neighbors
-        known = Known(engine.receivers.bits, engine.sessions.names())
+        known = Known(engine.receivers.bits, engine.sessions.neighbors())
         over = neighbors.list_over if self._asked == NEIGHBORS else neighbors.configuration_over
         self._found(over(known, self._wall(), whole=whole, summary=summary))
         for address in filter(neighbors.up, engine.receivers):
@@ -382,10 +382,10 @@ class Conversation:
     def _api_changes(self) -> None:
         """Let go of routes that can't be followed any more; ask for those that can be from now on."""
         self.senders.clear()
-        neighbors, engine, names = self.neighbors, self._engine, self._engine.sessions.names()
+        neighbors, engine = self.neighbors, self._engine
         lost, found = self.api.changes((one for one in neighbors.addresses() if neighbors.up(one)), self._wall())
         for address in lost:
-            for name in names.get(address, ()):
+            for name in engine.sessions.names(address):
                 logger.warning("ExaBGP does not report a neighbor's UPDATEs", router=engine.name, neighbor=name)
                 engine.state(State(address, up=False, reason=""), name)
         for address in found:
@@ -396,12 +396,12 @@ class Conversation:
         return bool(self.neighbors.up(address)) and self.neighbors.visits(address)
 
     def _found(self, findings: Findings) -> None:
-        engine, names = self._engine, self._engine.sessions.names()
+        engine = self._engine
         for address in findings.down:
-            self._listed_down(address, names.get(address, ()))
+            self._listed_down(address, engine.sessions.names(address))
         for address in findings.again:
             logger.warning("neighbor up again, as ExaBGP lists it", router=engine.name, neighbor=address)
-            for name in names.get(address, [address]):
+            for name in engine.sessions.names(address) or (address,):
                 engine.state(State(address, up=True, reason=""), name)
             self.api.session(address)
             self.gate.wants_refresh(address, self._clock())

@@ -28,6 +28,7 @@ from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
 from rtrd.rib.update_octets import consequence, read_update
+from rtrlib.aspa_paths import LocalRole
 
 WORK = 2000
 """Routes in one slice of work: about a millisecond."""
@@ -144,13 +145,13 @@ class ExaBGP:
             self.gate.wants_refresh(address, self.clock())
         self.pump()
 
-    def counts_by_neighbor(self) -> dict[str, dict[str, int]]:
-        """How many routes of each neighbor have which validity."""
-        return self.engine.sessions.counts_by_neighbor()
+    def counted(self) -> list[str]:
+        """Give the names of all sessions."""
+        return list(self.engine.sessions.by_name)
 
-    def path_counts_by_neighbor(self) -> dict[str, dict[str, int]]:
-        """How many routes of each neighbor have a path of which outcome, or have leaked."""
-        return self.engine.sessions.path_counts_by_neighbor()
+    def local_role(self, address: str) -> LocalRole | None:
+        """Give what is configured."""
+        return self.engine.sessions.kind(address).role
 
     def ribs(self) -> dict[int, str]:
         """Give nothing: it tells of one RIB, its Adj-RIB-In."""

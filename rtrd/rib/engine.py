@@ -136,9 +136,9 @@ class Engine:
 
     def forget(self, addresses: Iterable[str]) -> None:
         """Take note that these are no neighbors of the router any more: their routes go, and they are told nothing."""
-        bits, names = 0, self.sessions.names()
+        bits = 0
         for address in addresses:
-            for name in names.get(address, ()):
+            for name in self.sessions.names(address):
                 self._end_session(name)
             self.local_routes.forget(address)
             bits |= self.receivers.forget(address)

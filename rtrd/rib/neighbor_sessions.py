@@ -5,8 +5,7 @@ What a neighbor is to the router follows from the AS numbers of its sessions, an
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import _rov
@@ -56,6 +55,7 @@ class NeighborSessions:
         self.addresses: dict[int, str] = {}
         """Of the neighbors on sessions by number, also of those that ended: until another one has the number."""
         self._by_number: dict[int, str] = {}
+        self._names: dict[str, dict[str, None]] = {}
         self.treatments = Treatments()
         self._policy = policy
         self._conditions = conditions
@@ -74,6 +74,7 @@ class NeighborSessions:
         known = self.by_name[name] = NeighborSession(number, rules, address, learned=learned, said_role=said_role)
         self._by_number[number] = name
         self.addresses[number] = address
+        self._names.setdefault(address, {})[name] = None
         self._set_role(name)
         return known
 
@@ -82,6 +83,9 @@ class NeighborSessions:
         known = self.by_name.pop(name, None)
         if known is not None:
             self._by_number.pop(known.number, None)
+            del self._names[known.address][name]
+            if not self._names[known.address]:
+                del self._names[known.address]
             self._table.retire_neighbor(known.number)
 
     def is_down(self, name: str) -> None:
@@ -100,12 +104,13 @@ class NeighborSessions:
         """Give the AS numbers of a session, ours and the neighbor's; None: nothing has told."""
         return self._asns.get(name.partition(" ")[0], {}).get(name)
 
-    def names(self) -> dict[str, list[str]]:
-        """Give the names of each neighbor's sessions."""
-        found: dict[str, list[str]] = {}
-        for name, session in self.by_name.items():
-            found.setdefault(session.address, []).append(name)
-        return found
+    def neighbors(self) -> Collection[str]:
+        """Give the addresses of those with a session."""
+        return self._names.keys()
+
+    def names(self, address: str) -> tuple[str, ...]:
+        """Give the names of a neighbor's sessions."""
+        return tuple(self._names.get(address, ()))
 
     # -- the policy
 
@@ -165,7 +170,7 @@ class NeighborSessions:
         before = self.kind(address)
         asns[name] = local_as, peer_as
         self._set_kind(address)
-        names = self.names().get(address, ())
+        names = self.names(address)
         is_other = self.kind(address) != before
         if is_other:
             self._look_up_again(names)
@@ -242,11 +247,6 @@ class NeighborSessions:
             return "no local-role is configured for the neighbor"
         return None if asns is not None else "the neighbor's AS is not known yet"
 
-    def local_roles(self) -> dict[str, LocalRole]:
-        """Give what we are to each neighbor whose paths are judged."""
-        roles = ((known.address, self.role(name)) for name, known in self.by_name.items())
-        return {address: role for address, role in roles if role is not None}
-
     def _set_role(self, name: str) -> None:
         if name in self.by_name:
             self._table.set_role(self.by_name[name].number, self.role(name))
@@ -256,13 +256,6 @@ class NeighborSessions:
             self._table.revalidate()
 
     # -- questions
-
-    def path_counts_by_neighbor(self) -> dict[str, dict[str, int]]:
-        """How many routes of each neighbor have a path of which outcome, or have leaked (RouteTable.path_counts)."""
-        found: dict[str, Counter[str]] = {}
-        for session in self.by_name.values():
-            found.setdefault(session.address, Counter()).update(self._table.path_counts(session.number))
-        return {address: dict(counts) for address, counts in found.items()}
 
     def counts_by_neighbor(self) -> dict[str, dict[str, int]]:
         """How many routes of each neighbor have which validity."""

@@ -36,13 +36,17 @@ STATUS: dict[str, Any] = {
 }  # fmt: skip
 
 
+async def status() -> dict[str, Any]:
+    return STATUS
+
+
 class Site:
     """What publishes, with its event log."""
 
     def __init__(self, folder: Path | None) -> None:
         self.log = EventLog(Clock())
         self.registry = Registry()
-        self.publisher = Publisher(folder, "host.example", Clock(), listen=self.log.listen, status=lambda: STATUS)
+        self.publisher = Publisher(folder, "host.example", Clock(), listen=self.log.listen, status=status)
         self.publisher.register(self.registry)
         self.happened = 0
 

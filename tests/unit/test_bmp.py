@@ -16,7 +16,7 @@ from rtrd.config import NeighborConfig
 from rtrd.config.types import NeighborMatch
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
-from rtrd.routers import counts
+from rtrd.router_status import counts, path_counts_of, status_of
 from rtrlib import aspas
 from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp import VRP, pack
@@ -162,9 +162,9 @@ def test_what_the_router_counts_is_shown_by_its_name() -> None:
     others = [(9, b"\0\2\5" + bytes(8)), (4711, b"abcd"), (3, b"abc")]
     story.says(bmp.statistics(A, *numbers, *others))
     wanted = {"rejected by policy": 7, "Adj-RIB-In": 1 << 40, "Adj-RIB-In ipv6": 5}
-    assert story.router.statistics_by_neighbor() == {"192.0.2.1": wanted}
+    assert story.router.statistics_of("192.0.2.1") == wanted
     story.says(bmp.down(A))
-    assert story.router.statistics_by_neighbor() == {}
+    assert story.router.statistics_of("192.0.2.1") == {}
     story.says(bmp.statistics(A, *numbers))
     assert dict(story.router.malformed) == {"a message of a peer without its Peer Up": 1}
 
@@ -263,7 +263,10 @@ def test_what_is_configured_comes_before_what_an_open_says() -> None:
 def test_a_peer_that_is_told_after_its_policy_alone_has_a_reason_of_its_own() -> None:
     story, header = a_session(), peer("192.0.2.1", 64501, flags=POST)
     story.says(route(header, update(["10.0.0.0/8"], [(2, [64501])])))
-    assert story.router.why_unjudged() == {"192.0.2.1": "no local-role is configured for the neighbor"}
+    *_, status = status_of(story.router)
+    assert status is not None
+    [neighbor] = status["neighbors"]
+    assert neighbor["paths_unjudged"] == "no local-role is configured for the neighbor"
 
 
 def test_an_address_is_up_as_long_as_one_of_its_peers_is() -> None:
@@ -374,4 +377,4 @@ def test_paths_are_judged_where_the_neighbor_announces_them() -> None:
         "pre": "invalid",
         "out-pre": None,
     }
-    assert story.router.path_counts_by_neighbor()["192.0.2.1"]["invalid"] == 1
+    assert path_counts_of(story.router, story.router.counted())["invalid"] == 1

@@ -125,6 +125,9 @@ class FakeDaemon:
         self.known = KnownRouters(names=["core"])
         self.known.arrived("edge", expected=True)
 
+    async def dump(self) -> dict[str, Any]:
+        return {"status": STATUS}
+
     def handlers(self) -> list[Handlers]:
         fake: Any = self
         caches: Any = SimpleNamespace(
@@ -132,9 +135,7 @@ class FakeDaemon:
         )
         slurm: Any = SimpleNamespace(reasons=Reasons())
         return [
-            StateQueries(
-                self.registry, Health(self.registry, lambda: self.why), fake, fake, dump=lambda: {"status": STATUS}
-            ),
+            StateQueries(self.registry, Health(self.registry, lambda: self.why), fake, fake, dump=self.dump),
             VRPQueries(fake, caches, slurm, fake, fake, self.aspa_set),
             ASPAQueries(self.aspa_set, caches),
             RouteQueries(AllRouters([self])),  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ FLOORS = (
             "cache_problems",
             "cache_keys",
             "known_routers",
+            "router_status",
             "reload",
         }
         | {"kept_sessions", "kept_versions"}

@@ -44,7 +44,7 @@ class Told:
 
     @property
     def attached(self) -> dict[str, float]:
-        (family,) = (family for family in self.registry.collect() if family.name == "rtrd_router_attached")
+        (family,) = (family for family in self.registry.collect() if family and family.name == "rtrd_router_attached")
         return {sample.labels["router"]: sample.value for sample in family.samples}
 
 
@@ -100,7 +100,7 @@ def test_those_of_the_configuration_have_their_time_and_are_then_missed() -> Non
 
 async def test_the_status_names_those_of_the_configuration(tmp_path: Path) -> None:
     async with StillDaemon(tmp_path, f"{CONFIG}routers: [edge1]\n") as one:
-        status = json.loads(msgspec.json.encode(one.daemon.registry.status()))
+        status = json.loads(msgspec.json.encode(await one.daemon.registry.status()))
     assert [(each["name"], each["attached"]) for each in status["routers"]] == [("exabgp", True), ("edge1", False)]
     assert status["host"] == socket.gethostname()
     assert abs(dt.datetime.fromisoformat(status["started"]).timestamp() - time.time()) < 100

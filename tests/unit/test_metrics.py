@@ -101,7 +101,7 @@ def test_how_long_work_took_is_a_histogram_by_router() -> None:
     routers.register(registry)
     for seconds in (0.0005, 0.001, 0.3, 99.0):
         routers._work.labels("edge").observe(seconds)
-    (family,) = (family for family in registry.collect() if family.name == "rtrd_work_seconds")
+    (family,) = (family for family in registry.collect() if family and family.name == "rtrd_work_seconds")
     found = {sample.labels.get("le", sample.name): sample.value for sample in family.samples}
     assert (found["0.001"], found["0.25"], found["0.5"], found["10.0"], found["+Inf"]) == (2, 2, 3, 3, 4)
     assert found["rtrd_work_seconds_sum"] == pytest.approx(99.3015)

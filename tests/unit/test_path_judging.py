@@ -279,7 +279,7 @@ def table_by_oracle(engine: Engine, listed: dict[int, set[int]], paths: dict[str
             wanted = "invalid"
         assert route.aspa == wanted, (role, path, listed)
         counts[wanted] += 1
-    told = engine.sessions.path_counts_by_neighbor().values()
+    told = [engine.table.path_counts(session.number) for session in engine.sessions.by_name.values()]
     assert {each: sum(one[each] for one in told) for each in counts} == counts
 
 
@@ -324,7 +324,7 @@ def test_new_aspas_are_judged_in_slices() -> None:
             break
     assert slices >= 20
     assert longest < 0.02
-    counts = one.engine.sessions.path_counts_by_neighbor()[ADDRESSES["peer"]]
+    counts = one.engine.table.path_counts(one.engine.sessions.by_name[ADDRESSES["peer"]].number)
     assert (counts["invalid"], counts["unknown"]) == (count // 2, count // 2)
 
 

@@ -109,7 +109,7 @@ async def test_a_snapshot_that_cannot_be_written_is_in_the_metrics_too(stage: St
     await stage.daemon.state_folder.look()
     what = "No space left on device; nothing is kept there for the next start"
     assert stage.problems == [("warning", f"state folder {stage.folder}/state: {what}")]
-    (family,) = (family for family in stage.daemon.registry.collect() if family.name == "rtrd_state_fault")
+    (family,) = (family for family in stage.daemon.registry.collect() if family and family.name == "rtrd_state_fault")
     assert {sample.labels["name"]: sample.value for sample in family.samples}["snapshot"] == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import ipaddress
 import struct
 import subprocess
@@ -16,6 +17,8 @@ from rtrd.demo.lab import find_program
 
 PEERS = 40
 PREFIXES = 100_000
+MOST_MEMORY = 300.0
+"""MB, of a dump of any size; the VRPs are most of it."""
 BGPDUMP = "as root: apt-get install bgpdump"
 _RUN = """
 import resource, subprocess, sys
@@ -44,12 +47,12 @@ def _entries() -> bytes:
 
 
 def write(path: Path, routes: list[Route]) -> None:
-    """Write a dump in which every peer has every route."""
+    """Write a dump in which every peer has every route; packed, if it is called so."""
     peers = b"".join(
         b"\x02" + bytes(4) + bytes([192, 0, 2, 1 + i]) + struct.pack(">I", 64501 + i) for i in range(PEERS)
     )
     entries = _entries()
-    with path.open("wb") as file:
+    with gzip.open(path, "wb", 1) if path.suffix == ".gz" else path.open("wb") as file:
         file.write(_record(1, bytes(4) + b"\0\0" + struct.pack(">H", PEERS) + peers))
         for number, route in enumerate(routes):
             network = ipaddress.ip_network(route.prefix)
@@ -67,6 +70,25 @@ def ran(*argv: str) -> tuple[float, float]:
     done = subprocess.run([sys.executable, "-I", "-c", _RUN, *argv], stdout=subprocess.PIPE, check=True)
     seconds, kilobytes = done.stdout.split()
     return float(seconds), int(kilobytes) / 1000
+
+
+def full(setting: Setting, vrps: Path) -> list[Comparison]:
+    """All routes of the table from each peer, packed, once: what a collector of 40 full peers dumps."""
+    path, entries = setting.folder / "full.mrt.gz", PEERS * len(setting.table)
+    write(path, setting.table)
+    size = path.stat().st_size / 1e6
+    print(f"a packed table dump of {entries:,} entries, {size:.0f} MB", flush=True)
+    rtrd = ran(find_program("rtrd", "make venv"), "audit", "--vrps", str(vrps), "--rows", "0", "--mrt", str(path))
+    bgpdump = ran(find_program("bgpdump", BGPDUMP), "-m", str(path))
+    path.unlink()
+    note = f"{len(setting.table):,} prefixes of {PEERS} peers, {size:.0f} MB by gzip, {len(setting.vrps):,} VRPs; once."
+    times = {"rtrd audit": [rtrd[0] / entries * 1e6], "bgpdump -m": [bgpdump[0] / entries * 1e6]}
+    memory = {"rtrd audit": [rtrd[1]], "bgpdump -m": [bgpdump[1]]}
+    seconds = f"Processor time with all that is before and after: {rtrd[0]:.0f} s; bgpdump {bgpdump[0]:.0f} s."
+    return [
+        Comparison("An entry of 40 full tables", "us", times, "bgpdump -m", 1.0, [f"{note} {seconds}"]),
+        Comparison("Memory of 40 full tables", "MB", memory, None, MOST_MEMORY, [f"At most resident. {note}"]),
+    ]
 
 
 def measure(setting: Setting) -> list[Comparison]:
@@ -108,4 +130,5 @@ def measure(setting: Setting) -> list[Comparison]:
     return [
         Comparison("An entry of a table dump, judged", "us", rounds, "bgpdump -m", 1.0, [note]),
         Comparison("Memory of rtrd audit", "MB", memory, "a tenth of it", 1.2, [bounded]),
+        *full(setting, vrps),
     ]

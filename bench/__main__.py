@@ -46,7 +46,7 @@ SECTIONS: Final = {
     "relay": Section(relay.measure, ("librtr0", "stayrtr")),
     "aspas": Section(aspas.measure, ()),
     "paths": Section(paths.measure, ()),
-    "bmp": Section(bmp.measure, ()),
+    "bmp": Section(bmp.measure, ("pmacct",)),
     "mrt": Section(mrt.measure, ("bgpdump",)),
 }
 """In the order of the report."""

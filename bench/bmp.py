@@ -21,7 +21,7 @@ from bench.section import Setting
 from rtrd.base.endpoint import Endpoint
 from rtrd.bmp.messages import Kind
 from rtrd.commands import http_client
-from rtrd.demo.lab import LabError, free_port
+from rtrd.demo.lab import LabError, Process, find_program, free_port, session_members
 
 PEERS = 4
 PACKING = 20
@@ -84,6 +84,43 @@ def _wait(router: Router, count: int) -> None:
             return
         time.sleep(0.5)
     raise LabError(f"not {count} routes in {SECONDS:g} s: {json.dumps(_status(router)['bmp'])}")
+
+
+def tell(station: Endpoint, updates: bytes) -> socket.socket:
+    """Have a router tell a station the routes of all its peers."""
+    one = socket.create_connection((station.host, station.port))
+    name = b"bench"
+    one.sendall(_message(Kind.INITIATION, struct.pack(">HHB", 1, 1, 120) + struct.pack(">HH", 2, len(name)) + name))
+    for number in range(1, PEERS + 1):
+        for part in stream(updates, number):
+            one.sendall(part)
+    return one
+
+
+def by_pmbmpd(setting: Setting, updates: bytes) -> tuple[float, float]:
+    """Have pmbmpd take the same; give the microseconds and the octets of a route. It judges none."""
+    station = Endpoint(HOST, free_port(HOST))
+    file = setting.folder / "pmbmpd.conf"
+    file.write_text(
+        f"bmp_daemon_ip: {station.host}\nbmp_daemon_port: {station.port}\n"
+        f"bmp_dump_file: {setting.folder}/pmbmpd.json\nbmp_dump_refresh_time: 86400\n"  # else it keeps no routes
+    )
+    argv = [find_program("pmbmpd", "as root: apt-get install pmacct"), "-f", str(file)]
+    process = Process("pmbmpd", argv, setting.folder)
+    process.start()
+    try:
+        process.wait_for("waiting for BMP data")
+        usage = Usage(session_members(process.pid))
+        spent, held = usage.cpu(), usage.memory()
+        with tell(station, updates):
+            before = -1.0
+            while (now := usage.cpu()) - before > 0.01:  # it says nowhere how many routes it has
+                before = now
+                time.sleep(1)
+        count = PEERS * len(setting.table)
+        return (now - spent) / count * 1e6, (usage.memory() - held) / count
+    finally:
+        process.stop()
 
 
 class Listening:
@@ -157,12 +194,7 @@ def once(setting: Setting, cache: ScriptedCache, updates: bytes, vrps: list[byte
         usage = router.usage()
         spent, held, long = usage.cpu(), usage.memory(), _status(router)["loop"]["long"]
         count = PEERS * len(setting.table)
-        with socket.create_connection((station.host, station.port)) as one:
-            name = b"bench"
-            one.sendall(_message(Kind.INITIATION, struct.pack(">HH", 2, len(name)) + name))
-            for number in range(1, PEERS + 1):
-                for part in stream(updates, number):
-                    one.sendall(part)
+        with tell(station, updates):
             _wait(router, count)
             time.sleep(1)
             took = (usage.cpu() - spent) / count * 1e6
@@ -175,7 +207,7 @@ def measure(setting: Setting) -> list[Comparison]:
     updates = bird.encoded(setting.table, PACKING)
     print(f"a router that tells {PEERS} times {len(setting.table):,} routes by BMP: us and octets a route", flush=True)
     vrps = deciding(setting)
-    found = []
+    found, theirs = [], []
     with ScriptedCache(b"".join(setting.vrps)) as cache:
         for number in range(setting.rounds):
             found.append(one := once(setting, cache, updates, vrps))
@@ -184,6 +216,8 @@ def measure(setting: Setting) -> list[Comparison]:
                 f" {statistics.median(each.took for each in one.events):.1f} ms to an event",
                 flush=True,
             )
+            theirs.append(by_pmbmpd(setting, updates))
+            print(f"    pmbmpd: {theirs[-1][0]:.2f} us, {theirs[-1][1]:.1f} octets", flush=True)
     note = (
         f"One router with {PEERS} peers, each with {len(setting.table):,} routes, {PACKING} in an UPDATE, and"
         f" {len(setting.vrps):,} VRPs; all of rtrd's processes."
@@ -197,13 +231,12 @@ def measure(setting: Setting) -> list[Comparison]:
         " time for which the thread of rtrd or the bench that waited longest was ready while others were on the CPUs;"
         f" {percentile:.3g} ms at 99%."
     )
-    times = [one.time for one in found]
+    times = {"rtrd": [one.time for one in found], "pmbmpd": [one[0] for one in theirs]}
+    memory = {"rtrd": [one.memory for one in found], "pmbmpd": [one[1] for one in theirs]}
+    beside = f"{note} pmbmpd of pmacct takes the same stream and keeps the routes for its dumps; it judges none."
     return [
-        Comparison("Processor time of a route by BMP", "us", {"rtrd": times}, None, MOST_TIME, [note]),
-        Comparison(
-            "Memory of a route and peer by BMP", "bytes", {"rtrd": [one.memory for one in found]}, None, MOST_MEMORY,
-            ["PSS. " + note],
-        ),
+        Comparison("Processor time of a route by BMP", "us", times, None, MOST_TIME, [beside]),
+        Comparison("Memory of a route and peer by BMP", "bytes", memory, None, MOST_MEMORY, ["PSS. " + beside]),
         Comparison(
             "Turns of the loop above 50 ms while the routes come", "turns", {"rtrd": [one.long for one in found]}, None,
             0.0, [note], 1.0,

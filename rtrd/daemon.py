@@ -28,6 +28,7 @@ from rtrd.bmp.station import Station
 from rtrd.caches import Caches
 from rtrd.config import Config, Guard, NeighborConfig, PolicyRule
 from rtrd.event_log import EventLog
+from rtrd.events.messages import own_name
 from rtrd.events.publisher import Publisher
 from rtrd.exabgp.attachments import Attachments
 from rtrd.exabgp.session import ExaBGP
@@ -122,7 +123,7 @@ class Daemon:
         self.bmp = None if settings.bmp is None else Station(settings.bmp, self.routers, self.clock.wall)
         self.bird = None if settings.bird is None else Watch(settings.bird, self.vrp_set, lambda: self.ready)
         self.publisher = Publisher(
-            settings.state, printable(socket.gethostname()), self.clock,
+            settings.state, own_name(printable(socket.gethostname()), settings.control), self.clock,
             listen=self.event_log.listen, status=self.registry.status,
         )  # fmt: skip
         self._on_stop: Literal["keep", "withdraw"] = settings.on_stop

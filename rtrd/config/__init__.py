@@ -195,6 +195,8 @@ class Events(Mapping, frozen=True):
     """Where events are published, for a view of many hosts."""
 
     nats: NATSServer
+    name: Name | None = None
+    """By which this rtrd is known there; None: see rtrd.events.messages.own_name."""
     subject: Subject = Subject(SUBJECT_OF_ALL)
     password_file: Path | None = None
     """Of the user in `nats`; where there is none it has a token."""

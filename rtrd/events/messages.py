@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,12 @@ MOST_ROUTERS: Final = 200
 MOST_PROBLEMS: Final = 50
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MOST_TOKEN: Final = 64
+
+
+def own_name(host: str, control: Path) -> str:
+    """Name an rtrd: by its host, and before that `NAME@` if it is rtrd@NAME, which listens at /run/rtrd-NAME."""
+    instance = control.parent.name.removeprefix("rtrd-")
+    return host if instance == control.parent.name or not instance else f"{instance}@{host}"
 
 
 class _Event(msgspec.Struct):
@@ -37,10 +44,10 @@ class Messages:
     """Makes the messages of one run of a daemon."""
 
     def __init__(self, run: str, host: str, subject: str) -> None:
-        """`run`: no other run of any host has it. `subject`: as the configuration has it."""
+        """`run`: no other run of any host has it. `host`: by which name; `subject`: as the configuration has it."""
         self.subject = subject
+        self.host = host
         self._run = run
-        self._host = host
         self._count = 0
         self._decode = msgspec.json.Decoder(_Event).decode
         self._encode = msgspec.json.Encoder().encode
@@ -73,10 +80,10 @@ class Messages:
         return self._subject(_Event("summary"))
 
     def _subject(self, event: _Event) -> str:
-        return self.subject.format(host=token(self._host), router=token(event.router or "_"), kind=token(event.kind))
+        return self.subject.format(host=token(self.host), router=token(event.router or "_"), kind=token(event.kind))
 
     def _message(self, number: str, event: _Event, line: bytes) -> Message:
-        more = self._encode({"host": self._host, "id": number, "schema": SCHEMA})
+        more = self._encode({"host": self.host, "id": number, "schema": SCHEMA})
         return Message(number, self._subject(event), line[:-1] + b"," + more[1:])
 
 

@@ -78,7 +78,7 @@ class Publisher:
         listen: Listen,
         status: Callable[[], Awaitable[Mapping[str, Any]]],
     ) -> None:
-        """`state`: the state folder; `status`: gives the whole status of the daemon."""
+        """`host`: by which it is known unless the settings say; `status`: gives the whole status of the daemon."""
         self._folder = None if state is None else state / spool_files.FOLDER
         self._host = host
         self._clock = clock
@@ -115,6 +115,7 @@ class Publisher:
             return
         self._spool.most = settings.max_spool * _MIB
         self._messages.subject = str(settings.subject)
+        self._messages.host = self._host if settings.name is None else str(settings.name)
         self._why, self._away_since = None, self._clock.wall()
         if not self._found:
             await self._find()
@@ -238,7 +239,7 @@ class Publisher:
         pause = 0.5
         while True:
             try:
-                self._connection = await connect(self._settings, f"rtrd {self._host}")
+                self._connection = await connect(self._settings, f"rtrd {self._messages.host}")
                 await self._connection.look_up(self._messages.subject_of_all())
                 if not self._spool.waiting:
                     self._taken()
@@ -347,6 +348,7 @@ class Publisher:
         connection = self._connection
         return {
             "nats": str(self._settings.nats),
+            "name": self._messages.host,
             "subject": str(self._settings.subject),
             "connected": self._is_connected,
             "why": self._why,

@@ -5,6 +5,7 @@ Nothing of a message is believed beyond its type: whoever may publish can say an
 
 from __future__ import annotations
 
+import datetime as dt
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,15 @@ MOST_LISTED: Final = 500
 SPREAD: Final = 0.01
 """Share of the VRPs by which caches may differ without being told of: they are asked at different moments."""
 MOST_OUTLIERS: Final = 5
+OVERLAP: Final = 5.0
+"""Seconds after the start of a run in which the one before may still have spoken: clocks are set at a start."""
+REMEMBERED: Final = 3600.0
+"""Seconds for which it counts that two have published under one name."""
+MOST_RUNS: Final = 4
+"""Of each name, those that were heard last."""
+SHARED: Final = (
+    "two rtrds publish under this name, and each hides the other one: give them names, by `name` in `events`"
+)
 _LONG: Final = 200
 
 
@@ -78,6 +88,9 @@ class _Message(msgspec.Struct):
     kind: str
     schema: int
     count: int = 0
+    id: str = ""
+    time: str | None = None
+    started: str | None = None
 
 
 class _Host(NamedTuple):
@@ -86,12 +99,22 @@ class _Host(NamedTuple):
     """Unix time at which the server got it."""
 
 
+class _Run(NamedTuple):
+    """One run of an rtrd, as its messages tell; Unix times."""
+
+    started: float | None
+    """None: no summary of it was read."""
+    last: float
+    """The latest time of a message."""
+
+
 class Fleet:
     """All hosts of which there was a message."""
 
     def __init__(self) -> None:
         self._hosts: dict[str, _Host] = {}
         self._lost: Counter[str] = Counter()
+        self._runs: dict[str, dict[str, _Run]] = {}
         self.messages = 0
         """That were taken."""
         self.malformed = 0
@@ -110,6 +133,7 @@ class Fleet:
                 self._take_summary(self._summary(payload), at)
             elif message.kind == "lost" and (message.host in self._hosts or len(self._lost) < MOST_HOSTS):
                 self._lost[message.host] += max(0, message.count)
+            self._take_run(message)
         except (msgspec.DecodeError, UnicodeDecodeError):
             self.malformed += 1
             return
@@ -124,6 +148,32 @@ class Fleet:
                 del each[MOST_OF_HOST:]
             self._hosts[summary.host] = _Host(summary, at)
 
+    def _take_run(self, message: _Message) -> None:
+        """Note of which run of an rtrd a message is: the first part of its id."""
+        time, started = _unix(message.time), _unix(message.started)
+        run = message.id.partition("-")[0]
+        if time is None or not run or (message.host not in self._runs and len(self._runs) >= MOST_HOSTS):
+            return
+        runs = self._runs.setdefault(message.host, {})
+        before = runs.pop(run, _Run(None, time))
+        runs[run] = _Run(before.started if started is None else started, max(before.last, time))
+        if len(runs) > MOST_RUNS:
+            del runs[min(runs, key=lambda each: runs[each].last)]
+
+    def _shared(self, now: float) -> Iterator[tuple[str, float]]:
+        """Give the names under which two publish, and since when: one said something after another one's start."""
+        for host, runs in self._runs.items():
+            starts = [
+                run.started
+                for name, run in runs.items()
+                for other, before in runs.items()
+                if other != name and run.started is not None and now - run.last <= REMEMBERED
+                if before.last > run.started + OVERLAP and now - before.last <= REMEMBERED
+                if before.started is None or before.started <= run.started
+            ]
+            if starts:
+                yield host, max(starts)
+
     # -- what is seen
 
     def view(self, now: float) -> dict[str, Any]:
@@ -131,13 +181,14 @@ class Fleet:
         hosts = sorted(self._hosts.values(), key=lambda each: each.summary.host)
         silent = [each for each in hosts if now - each.at > SILENT]
         heard = [each.summary for each in hosts if now - each.at <= SILENT]
-        problems, invalid = list(_problems(heard)), list(_invalid(heard))
+        shared = list(self._shared(now))
+        problems, invalid = list(_problems(heard, shared)), list(_invalid(heard))
         return {
             "time": timestamp(now),
             "hosts": [_host(each, now) for each in hosts],
             "silent": [_said(each.summary.host) for each in silent],
             "problems": problems[:MOST_LISTED],
-            "problems_in_all": sum(max(0, each.problems_in_all) for each in heard),
+            "problems_in_all": sum(max(0, each.problems_in_all) for each in heard) + len(shared),
             "routes": {name: sum(each.routes.get(name, 0) for each in heard) for name in VALIDITIES},
             "invalid": invalid[:MOST_LISTED],
             "invalid_in_all": len(invalid),
@@ -148,6 +199,13 @@ class Fleet:
             "messages": self.messages,
             "malformed": self.malformed,
         }
+
+
+def _unix(text: str | None) -> float | None:
+    try:
+        return None if text is None else dt.datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _said(text: str) -> str:
@@ -170,9 +228,15 @@ def _host(host: _Host, now: float) -> dict[str, Any]:
     }
 
 
-def _problems(summaries: Iterable[_Summary]) -> Iterator[dict[str, Any]]:
-    """Give the problems of all hosts, the critical ones first, then the oldest first."""
+def _problems(summaries: Iterable[_Summary], shared: Iterable[tuple[str, float]]) -> Iterator[dict[str, Any]]:
+    """Give the problems of all hosts, the critical ones first, then the oldest first.
+
+    `shared`: names under which two publish, and since when.
+    """
     found = [(one.severity != "critical", one.since, each.host, one) for each in summaries for one in each.problems]
+    for host, since in shared:
+        problem = _Problem(SHARED, timestamp(since), "warning")
+        found.append((True, problem.since, host, problem))
     for _, _, host, problem in sorted(found, key=lambda each: each[:3]):
         yield {
             "host": _said(host),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -18,6 +20,7 @@ from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab, Process
 from rtrd.events import reader
 from rtrd.events.client import NotTakenError
+from rtrd.fleet.hosts import OVERLAP
 from tests.lab.daemons import Daemon
 from tests.lab.nats_servers import NATS, make_stream
 from tests.lab.programs import RTRD, rtrd
@@ -31,6 +34,49 @@ def publishing(lab: Lab, server: NATS) -> Daemon:
     daemon.wait_vrps(1)
     daemon.wait_status(lambda status: status["events"]["connected"], "a connection")
     return daemon
+
+
+def test_two_under_one_name_are_a_problem_until_they_have_names(lab: Lab) -> None:
+    server = lab.start(NATS(lab.folder, jetstream=True))
+    asyncio.run(make_stream(server.url, "rtrd.events.>"))
+    cache = lab.start(StayRTR(lab.folder, [VRP("192.0.2.0/24", 24, 64500)]))
+    daemons = []
+    for name in ("one", "two"):
+        settings = {"events": {"nats": server.url}}
+        daemons.append(lab.start(Daemon(lab.folder, [cache], name, settings)))
+        daemons[-1].wait_status(lambda status: status["events"]["connected"], "a connection")
+    page = Process("fleet", [RTRD, "fleet", "--nats", server.url, "--listen", "127.0.0.1:0"], lab.folder)
+    page.start()
+    try:
+        url = page.wait_for(r"listening on (\S+)").text.rpartition(" ")[2]
+        host = (daemons[0].status() or {})["host"]
+        time.sleep(OVERLAP + 1.1)  # what is said from now on is said by two at once: started is told in seconds
+        cache.stop()
+
+        def problem() -> list[str]:
+            return [each["host"] for each in asked(url)["problems"] if "two rtrds publish" in each["what"]]
+
+        assert wait_until(problem, "word of two") == [host]
+        assert "two rtrds publish under this name" in rtrd("fleet", "--nats", server.url).stdout
+    finally:
+        page.stop()
+
+
+def test_an_instance_publishes_under_its_own_name_and_one_that_has_a_name_under_that(lab: Lab) -> None:
+    server = lab.start(NATS(lab.folder, jetstream=True))
+    asyncio.run(make_stream(server.url, "rtrd.events.>"))
+    cache = lab.start(StayRTR(lab.folder, [VRP("192.0.2.0/24", 24, 64500)]))
+    (folder := lab.folder / "rtrd-edge1").mkdir()
+    instance = lab.start(Daemon(folder, [cache], settings={"events": {"nats": server.url}}))
+    named = lab.start(Daemon(lab.folder, [cache], settings={"events": {"nats": server.url, "name": "the other"}}))
+    names = [f"edge1@{socket.gethostname()}", "the other"]
+    assert [(daemon.status() or {})["events"]["name"] for daemon in (instance, named)] == names
+
+    def both() -> list[str]:
+        found = [each["host"] for each in seen(server)["hosts"]]
+        return found if len(found) == 2 else []
+
+    assert sorted(wait_until(both, "both")) == names
 
 
 def seen(server: NATS, *more: str) -> dict[str, Any]:

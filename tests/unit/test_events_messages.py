@@ -13,7 +13,7 @@ from rtrd.api.dump import without_secrets
 from rtrd.config import ConfigError
 from rtrd.config.diff import compare
 from rtrd.config.nats import SUBJECT_OF_ALL, NATSServer, parse_nats_server, parse_subject
-from rtrd.events.messages import Messages, token
+from rtrd.events.messages import Messages, own_name, token
 
 CACHES = "caches: {groups: [{name: a, preference: 1, servers: [{host: 192.0.2.10}]}]}\n"
 
@@ -147,3 +147,17 @@ def test_a_subject_without_parts_of_its_own_is_that_of_all() -> None:
     assert lost.subject == messages.subject_of_all() == "example.rtrd"
     assert json.loads(lost.payload)["count"] == 3
     assert lost.number != messages.lost("t", 4, 8).number
+
+
+@pytest.mark.parametrize(
+    ("control", "name"),
+    [
+        ("/run/rtrd/rtrd.sock", "edge.example"),
+        ("/run/rtrd-edge1/rtrd.sock", "edge1@edge.example"),
+        ("/run/rtrd-a-b/rtrd.sock", "a-b@edge.example"),
+        ("/run/rtrd-/rtrd.sock", "edge.example"),
+        ("rtrd.sock", "edge.example"),
+    ],
+)
+def test_an_instance_has_a_name_of_its_own(control: str, name: str) -> None:
+    assert own_name("edge.example", Path(control)) == name

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtrd.base.clock import timestamp
 from rtrd.events.messages import SCHEMA, Messages
 from rtrd.fleet import hosts as module
 from rtrd.fleet.hosts import SILENT, Fleet, lines
@@ -50,6 +51,42 @@ def test_hosts_and_the_sum_of_their_routes() -> None:
     assert [each["host"] for each in view["hosts"]] == ["a", "b"]
     assert view["routes"] == {"valid": 4, "not-found": 0, "invalid": 2, "unverified": 0}
     assert (view["silent"], view["problems"], view["malformed"]) == ([], [], 0)
+
+
+def said(run: str, second: int, started: int | None = None, host: str = "a") -> dict[str, Any]:
+    """What a run says so many seconds after NOW; a summary, if it is said when it started."""
+    time = f"{timestamp(NOW + second, 'milliseconds')}"
+    if started is None:
+        return {"host": host, "kind": "cache", "schema": SCHEMA, "id": f"{run}-7", "time": time, "text": "x"}
+    return summary(host, id=f"{run}-8", time=time, started=timestamp(NOW + started))
+
+
+@pytest.mark.parametrize(
+    ("messages", "since"),
+    [
+        ([said("one", 10, 0), said("two", 30, 20), said("one", 40)], 20),
+        ([said("one", 10), said("two", 30, 20), said("one", 40)], 20),
+        ([said("one", 40, 0), said("two", 30, 20)], 20),
+        ([said("one", 40, 0), said("two", 35, 0), said("one", 70, 0)], 0),
+        ([said("one", 10, 0), said("two", 30, 20), said("two", 60, 20)], None),
+        ([said("one", 22, 0), said("two", 30, 20), said("two", 60, 20)], None),
+        ([said("one", 40, 0), said("two", 40, 20, host="b")], None),
+        ([said("one", -4000, -9000), said("two", -5000, -8000)], None),
+        ([said("one", -30, -90), said("two", -20, -25), said("three", 5, 0), said("three", 30, 0)], None),
+    ],
+)
+def test_two_that_publish_under_one_name_are_told_of_and_one_that_starts_again_is_not(
+    messages: list[dict[str, Any]], since: int | None
+) -> None:
+    view = fleet(*messages, at=NOW + 70).view(NOW + 70)
+    told = [(each["host"], each["since"]) for each in view["problems"] if "two rtrds" in each["what"]]
+    assert told == ([] if since is None else [("a", timestamp(NOW + since))])
+    assert view["problems_in_all"] == len(told)
+
+
+def test_of_a_name_only_some_runs_are_kept() -> None:
+    one = fleet(*(said(f"run{number}", number, number) for number in range(100)))
+    assert list(one._runs["a"]) == [f"run{number}" for number in range(96, 100)]
 
 
 def test_a_host_that_says_nothing_is_silent_and_its_routes_do_not_count() -> None:

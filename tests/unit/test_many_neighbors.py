@@ -94,7 +94,7 @@ async def test_the_trend_counts_a_neighbor_at_a_time(story: Story) -> None:
 async def test_a_report_of_a_fault_is_made_in_steps(story: Story) -> None:
     dump, turns = await story.turned(story.service.dump())
     assert len(dump["status"]["routers"][1]["neighbors"]) == COUNT
-    assert turns >= 10 * COUNT
+    assert turns >= 8 * COUNT
 
 
 async def test_many_walks_at_once_have_one_turn_after_the_other() -> None:

@@ -94,9 +94,8 @@ async def once(folder: Path, setting: Setting, updates: int) -> HistoryPage:
             if time.process_time() >= due:  # as the monitor's own task does it
                 before = time.thread_time()
                 await service.monitor.take(daemon.routers.all())
-                spent = time.thread_time() - before
-                looks += spent
-                due = time.process_time() + service.monitor.pause(spent)
+                looks += time.thread_time() - before
+                due = time.process_time() + service.monitor.pause()
         changed(daemon.vrp_set.replace(0, b"".join(chance.sample(vrps, len(vrps) * 99 // 100))))
         while router.engine.work(2000):
             pass

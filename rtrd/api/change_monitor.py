@@ -35,10 +35,10 @@ EVERY: Final = 0.2
 """Seconds between two looks at states, and at changes of routes in a flood."""
 PAUSE: Final = 0.005
 """Seconds after changes of routes were taken, at least: what comes meanwhile is taken together."""
-TIME: Final = 0.25
-"""Seconds of the processor that taking changes of routes at once may take; beyond that they are taken as in a flood."""
-SHARE: Final = 0.005
-"""So many more seconds of it each second."""
+LOOKS: Final = 200
+"""How often changes of routes may be taken as soon as there are some; beyond that they are taken as in a flood."""
+LOOKS_EACH_SECOND: Final = 5
+"""How much more often each second."""
 EACH_SECOND: Final = 100
 """Changes of routes that may be taken, without end."""
 ROOM: Final = int(EACH_SECOND * EVERY)
@@ -126,7 +126,7 @@ class ChangeMonitor:
         self._history = history
         self._route_log = RouteLog(history.clock)
         self._allowed = Allowance(BURST, EACH_SECOND, history.clock)
-        self._time = Allowance(TIME, SHARE, history.clock)
+        self._looks = Allowance(LOOKS, LOOKS_EACH_SECOND, history.clock)
         self._told = Allowance(TOLD, 1 / EVERY, history.clock)
         self._others = Allowance(OTHERS, 0.25, history.clock)
         self._bursts = True
@@ -163,19 +163,21 @@ class ChangeMonitor:
                     await self.look()
                     self._allow_others()
                     await self.take(self._routers.all())
-                began = time.thread_time()
-                await self.take(self._changed)
-                pause = self.pause(time.thread_time() - began)
+                if self._changed:
+                    await self.take(self._changed)
+                    pause = self.pause()
+                else:
+                    pause = PAUSE
             except Exception:
                 logger.exception("events could not be reported; rtrd continues without them")
             await asyncio.sleep(pause)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), due - time.monotonic())
 
-    def pause(self, spent: float) -> float:
-        """Give how long changes of routes are not taken, after taking some has taken so many seconds."""
-        if self._allowed.left >= ROOM and self._time.left > 0:
-            self._time.spend(spent)
+    def pause(self) -> float:
+        """Give how long changes of routes are not taken, after some were."""
+        if self._allowed.left >= ROOM and self._looks.left >= 1:
+            self._looks.spend(1)
             return PAUSE
         return EVERY
 

@@ -93,9 +93,7 @@ def full(setting: Setting, vrps: Path) -> list[Comparison]:
             memory,
             None,
             MOST_MEMORY,
-            [
-                f"At most resident. {note} What grows with a dump is the prefixes that are invalid, which are kept by name."
-            ],
+            [f"At most resident. {note} What grows with a dump is the names of invalid prefixes."],
         ),
     ]
 

@@ -205,22 +205,23 @@ def _address(chain: int, host: int) -> str:
     return f"127.0.{chain}.{host}"
 
 
-def _wait_ready(socket: Path, sessions: int) -> None:
+def _wait_ready(socket: Path, sessions: int, vrps: int = 0) -> None:
     until = time.monotonic() + LIMIT
     while time.monotonic() < until:
         status = http_client.status(socket)
         if status is not None and status["ready"]:
             up = [one["up"] is True for router in status["routers"] for one in router["neighbors"]]
-            if sum(up) == sessions:
+            if sum(up) == sessions and sum(status["vrps"].values()) >= vrps:
                 return
         time.sleep(0.05)
     raise LabError("rtrd was not ready")
 
 
-def run_rtrd(work: Work, version: str, port: int, settings: Settings = BEST_SETTINGS) -> Took:
-    """As the process: rtrd with a cache that knows none of the routes."""
+def run_rtrd(work: Work, version: str, port: int, settings: Settings = BEST_SETTINGS, vrps: int = 0) -> Took:
+    """As the process: rtrd with the cache of a port, once it has so many VRPs."""
     command = [find_program("rtrd", "make venv"), "run", "-c", str(work.configuration(port)), "--exabgp"]
-    return Chain([work], version, settings).run(shlex.join(command), partial(_wait_ready, work.folder / "rtrd.sock"))
+    ready = partial(_wait_ready, work.folder / "rtrd.sock", vrps=vrps)
+    return Chain([work], version, settings).run(shlex.join(command), ready)
 
 
 def run_attached(works: Sequence[Work], version: str, port: int) -> Took:

@@ -48,7 +48,9 @@ class WatchedSelector(selectors.EpollSelector):
             # The CPU of other threads counts: one that holds the interpreter holds the loop. But a turn can't be
             # longer than it took, and what others of this host were given meanwhile is not ours.
             wall, cpu = self._began
-            took = min(self._wall() - wall, self._cpu() - cpu)
+            took = self._wall() - wall
+            if took > min(self.turns.longest, LONG):  # rarely: the kernel takes a microsecond or more to say the CPU
+                took = min(took, self._cpu() - cpu)
             if took > self.turns.longest:
                 self.turns = self.turns._replace(longest=took)
             if took > LONG:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from rtrd.config import Action, ActionName, AsSetAction, NeighborConfig, PolicyRule
 from rtrd.config.when import PrefixLengths, When, lengths_of
@@ -26,6 +27,17 @@ class Treatment(msgspec.Struct, frozen=True):
     action: ActionName
     tags: tuple[Tag, ...] = ()
     local_preference: int | None = None
+    inside_tags: tuple[Tag, ...] = ()
+    """Only for neighbors of our own AS: what is thought of a path is nothing to tell others
+    (draft-ietf-sidrops-avoid-rpki-state-in-bgp)."""
+    otc: int | None = None
+    """Only to Customer (RFC 9234 section 5) of what has none. An AS: of that one, since the route came so; 0: what each
+    receiver is to get; None: it is announced as learned."""
+
+    @property
+    def all_tags(self) -> tuple[Tag, ...]:
+        """Those that some receiver gets."""
+        return self.tags + self.inside_tags
 
 
 OBSERVE = Treatment("observe")
@@ -73,7 +85,18 @@ class Demands:
 class Rule:
     """One rule of the policy, each validity resolved to a treatment beforehand."""
 
-    __slots__ = ("as_set", "aspa_invalid", "communities", "demands", "leak", "lengths", "neighbors", "to", "treatments")
+    __slots__ = (
+        "as_set",
+        "aspa_invalid",
+        "communities",
+        "demands",
+        "leak",
+        "lengths",
+        "neighbors",
+        "otc",
+        "to",
+        "treatments",
+    )
 
     def __init__(self, config: PolicyRule) -> None:
         named: dict[Validity, Action | None] = {
@@ -86,6 +109,8 @@ class Rule:
         self.neighbors = None if config.from_ is None else _Matches(config.from_)
         """Whose routes it is for; None: anybody's."""
         self.to: tuple[str, ...] | None = config.to
+        self.otc = config.otc
+        """What it announces has Only to Customer, or is kept back, as RFC 9234 section 5 says."""
         self.as_set: ActionName | None = None
         """The action of a path with an AS_SET; None: that of the route's validity."""
         if isinstance(config.as_set, AsSetAction):
@@ -144,7 +169,7 @@ class Policy:
         """Lists of communities that rules ask for."""
         self._by_neighbor: dict[tuple[str, int | None], tuple[Rule, ...]] = {}
         treatments = (treatment for rule in self.rules for treatment in rule.all_treatments())
-        self.our_tags = frozenset(tag for treatment in treatments for tag in treatment.tags)
+        self.our_tags = frozenset(tag for treatment in treatments for tag in treatment.all_tags)
         """Every tag that a rule can add; the whole range of RFC 8097 is ours, too: see `is_ours`."""
 
     def observing(self) -> Policy:
@@ -246,7 +271,10 @@ def normal(address: str) -> str:
 
 
 def _of_each(action: Action | None) -> dict[Validity, Treatment] | None:
-    return None if action is None else {validity: _treatment(action, validity) for validity in VALIDITIES}
+    if action is None:
+        return None
+    found = {validity: _treatment(action, validity) for validity in VALIDITIES}
+    return {validity: replace(each, tags=(), inside_tags=each.tags) for validity, each in found.items()}
 
 
 SEVERITY: Final = ("observe", "announce", "hold", "withdraw")
@@ -266,6 +294,7 @@ def together(treatments: Iterable[Treatment]) -> Treatment:
         action,
         tuple(dict.fromkeys(tag for each in same for tag in each.tags)),
         min(preferences, default=None),
+        tuple(dict.fromkeys(tag for each in same for tag in each.inside_tags)),
     )
 
 

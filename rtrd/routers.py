@@ -249,6 +249,10 @@ class Routers:
             self._leaks, (*neighbor, "local_role"),
         )  # fmt: skip
         registry.metric(
+            "rtrd_routes_kept_back", "Of these: routes that some receiver of their rule does not get.",
+            self._kept_back, (*neighbor, "reason"),
+        )  # fmt: skip
+        registry.metric(
             "rtrd_routes_left_out_total", "Routes that nobody should announce, and that are left out.",
             self._left_out, (*neighbor, "reason"),
         )  # fmt: skip
@@ -330,6 +334,10 @@ class Routers:
     def _leaks(self) -> Samples:
         for labels, counts in self._path_counts():
             yield labels, counts["leak"]
+
+    def _kept_back(self) -> Samples:
+        for (name, address, _), counts in self._path_counts():
+            yield (name, address, "otc"), counts["kept_back"]
 
     def _left_out(self) -> Samples:
         for engine in (router.engine for router in self.all()):

@@ -140,5 +140,9 @@ def _row(engine: Engine, direction: str, neighbor: str, route: Route, ribs: Mapp
         "aspa": route.aspa,
         "leak": route.leak,
         "path_reason": engine.path_reason(route) if learned else None,
+        "kept_back": [
+            {"neighbor": receiver, "reason": "otc"}
+            for receiver in (engine.receivers.names(route.kept_back) if route.kept_back else ())
+        ],
         **({"rib": ribs.get(route.neighbor)} if ribs else {}),
     }

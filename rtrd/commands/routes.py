@@ -25,12 +25,15 @@ _COLUMNS = (
     terminal.Column("REASON", 6),
     terminal.Column("ASPA", 7, if_room=True),
     terminal.Column("LEAK", 4, if_room=True),
+    terminal.Column("KEPT-BACK", 9, if_room=True),
     terminal.Column("SINCE", terminal.TIME, if_room=True),
     terminal.Column("PATH", 24, if_room=True),
 )
 
 
-_OF_DUMP = tuple(one for one in _COLUMNS if one.title not in {"ROUTER", "DECISION", "ASPA", "LEAK", "SINCE", "PATH"})
+_OF_DUMP = tuple(
+    one for one in _COLUMNS if one.title not in {"ROUTER", "DECISION", "ASPA", "LEAK", "KEPT-BACK", "SINCE", "PATH"}
+)
 
 
 _STYLES = {"valid": "valid", "invalid": "invalid", "unknown": "not-found"}
@@ -124,9 +127,16 @@ def _lines(routes: Iterable[dict[str, Any]], columns: terminal.Columns) -> Itera
                 "REASON": (route.get("reason") or "", ""),
                 "ASPA": (route.get("aspa") or "-", _STYLES.get(route.get("aspa") or "", "")),
                 "LEAK": ("yes" if route.get("leak") else "", "invalid"),
+                "KEPT-BACK": (_kept_back(route), ""),
                 "SINCE": ("-" if since is None else terminal.to_second(since), ""),
                 "PATH": ("-" if (path := route.get("as_path")) is None else path or "empty", ""),
             }
         )
     if not count:
         yield "no routes"
+
+
+def _kept_back(route: dict[str, Any]) -> str:
+    """Say from whom a route is kept back; of several, from how many."""
+    those = route.get("kept_back") or []
+    return printable(str(those[0]["neighbor"])) if len(those) == 1 else f"{len(those)} of them" if those else ""

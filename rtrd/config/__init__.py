@@ -252,6 +252,8 @@ class PolicyRule(Mapping, frozen=True):
     """Of a path that is invalid by ASPAs (draft-ietf-sidrops-aspa-verification)."""
     leak: Action | None = None
     """Of a route that has leaked, as its Only to Customer says (RFC 9234 section 5)."""
+    otc: bool = False
+    """What is announced has Only to Customer, or is kept back, as RFC 9234 section 5 says."""
 
 
 class Config(Mapping, frozen=True):

@@ -11,6 +11,7 @@ from typing import Final
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.faults import Report
 from rtrd.base.socket_paths import ATTACH_SUFFIX
+from rtrd.config.path_checks import PATH_ACTIONS, check_otc, check_path_actions
 from rtrd.config.types import Match, covering
 from rtrd.config.when import check_as_sets, check_conditions, check_rules_of_neighbors
 from rtrd.config.yaml_reader import FAULTY, Node
@@ -45,9 +46,6 @@ LOCALHOST: Final = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-
 
 ACTIONS: Final = ("valid", "not-found", "invalid", "unverified")
 """The keys of a rule that say what is done, by the validity of the origin."""
-
-PATH_ACTIONS: Final = ("aspa-invalid", "leak")
-"""Those that say what is done because of the path."""
 
 
 def check_server(found: Node, report: Report) -> None:
@@ -219,7 +217,7 @@ def check_rule(found: Node, report: Report) -> None:
         return
     if "from" in found.keys:
         report(found.line_of("from"), f"{found.path}.from: not for direction out, whose routes no neighbor sent")
-    for key in ("when", "as-set", *PATH_ACTIONS):
+    for key in ("when", "as-set", *PATH_ACTIONS, "otc"):
         if key in found.keys:
             report(found.line_of(key), f"{found.path}.{key}: not for direction out")
     for validity in ACTIONS:
@@ -265,7 +263,8 @@ def check_config(found: Node, report: Report) -> None:
             _check_shadows([rule for rule in rules if rule.get("direction", "in") == direction], key, report)
         check_conditions(rules, report)
         check_rules_of_neighbors(rules, report)
-        _check_path_actions(rules, found, report)
+        check_path_actions(rules, found, report)
+        check_otc(rules, found, report)
     if "neighbors" in found.keys:
         _check_neighbors(found.keys["neighbors"].items, report)
     control = found.get("control", None)
@@ -383,27 +382,6 @@ def _check_rules_act(rules: Iterable[Node], report: Report) -> None:
         if not {*ACTIONS, *PATH_ACTIONS} & rule.keys.keys():
             what = f"no action ({', '.join(ACTIONS)}): the routes of these neighbors are only observed"
             report(rule.line, f"{rule.path}: {what}", "warning")
-
-
-def _check_path_actions(rules: Iterable[Node], found: Node, report: Report) -> None:
-    """Warn of what is done because of paths that nobody judges, and of what would be said of them to others."""
-    neighbors = found.keys["neighbors"].items if "neighbors" in found.keys else ()
-    judged = any("local-role" in each.keys for each in neighbors)
-    for rule in rules:
-        for key in PATH_ACTIONS:
-            action = rule.keys.get(key)
-            if action is None:
-                continue
-            if not judged:
-                what = "never acts: no neighbor has a local-role, without which paths are not judged"
-                report(action.line, f"{action.path}: {what}", "warning")
-            if "tags" in action.keys:
-                what = "only for neighbors of your own AS: others should not be told what a path is"
-                report(
-                    action.line_of("tags"),
-                    f"{action.path}.tags: {what} (draft-ietf-sidrops-avoid-rpki-state-in-bgp)",
-                    "warning",
-                )
 
 
 def _check_neighbors(entries: Iterable[Node], report: Report) -> None:

@@ -17,6 +17,7 @@ import socket
 import struct
 from collections.abc import Collection, Iterable
 from enum import Enum, auto
+from typing import NamedTuple
 
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import (
@@ -30,9 +31,8 @@ from rtrd.rib.attributes import (
     AttributeSet,
     OtherAttribute,
     Segment,
-    for_kind,
+    announced,
     path_octets,
-    with_treatment,
 )
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import Command
@@ -59,14 +59,22 @@ def form_of(version: str) -> Form:
     return Form.OCTETS if version.startswith("5.") else Form.WORDS
 
 
+class _Getting(NamedTuple):
+    """What receivers are: the same is written to those of whom all of this is the same."""
+
+    kind: str
+    form: Form
+    otc_given: int
+
+
 class Encoder:
     """The words for one router's commands. What many have in common is put into words once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._remembered: dict[tuple[bytes, int, str, Form], str] = {}
-        # Of receivers: the words that choose them, what they are, and how AS paths are written to them.
-        self._selectors: dict[int, tuple[str, str, Form]] = {}
+        self._remembered: dict[tuple[bytes, int, _Getting], str] = {}
+        # Of receivers: the words that choose them, and what decides the words for what they get.
+        self._selectors: dict[int, tuple[str, _Getting]] = {}
         self._form = Form.WORDS
         self._version = engine.receivers.version
 
@@ -86,12 +94,12 @@ class Encoder:
         if self._version != self._engine.receivers.version:
             self._version = self._engine.receivers.version
             self._selectors.clear()
-        selector, kind, form = self._selectors.get(command.receivers) or self._selector(command.receivers)
+        selector, getting = self._selectors.get(command.receivers) or self._selector(command.receivers)
         if not command.announce:
             return withdraw(selector, command.family, command.path_id, command.prefixes)
-        return announce(selector, self._words_of(command, kind, form), command.path_id, command.prefixes)
+        return announce(selector, self._words_of(command, getting), command.path_id, command.prefixes)
 
-    def _selector(self, receivers: int) -> tuple[str, str, Form]:
+    def _selector(self, receivers: int) -> tuple[str, _Getting]:
         if len(self._selectors) >= _REMEMBERED:
             self._selectors.clear()
         known = self._engine.receivers
@@ -100,17 +108,17 @@ class Encoder:
         form = self._form
         if form is Form.OCTETS and not known.takes_path_octets(receivers):
             form = Form.OCTETS_BUT_PATH
-        self._selectors[receivers] = found, known.kind_of(receivers), form
+        self._selectors[receivers] = found, _Getting(known.kind_of(receivers), form, known.otc_given(receivers))
         return self._selectors[receivers]
 
-    def _words_of(self, command: Command, kind: str, form: Form) -> str:
+    def _words_of(self, command: Command, getting: _Getting) -> str:
         attributes = self._engine.table.attributes_key(command.attributes)
-        words = self._remembered.get((attributes, command.variant, kind, form))
+        words = self._remembered.get((attributes, command.variant, getting))
         if words is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            words = attribute_words(self._engine.attributes(attributes), self._engine.treatment(command), kind, form)
-            self._remembered[attributes, command.variant, kind, form] = words
+            words = attribute_words(self._engine.attributes(attributes), self._engine.treatment(command), *getting)
+            self._remembered[attributes, command.variant, getting] = words
         return words
 
 
@@ -147,14 +155,18 @@ def withdraw(selector: str, family: int, path_id: int | None, prefixes: str) -> 
 
 
 def attribute_words(
-    attributes: AttributeSet, treatment: Treatment, kind: str = "internal", form: Form = Form.WORDS
+    attributes: AttributeSet,
+    treatment: Treatment,
+    kind: str = "internal",
+    form: Form = Form.WORDS,
+    otc_given: int = 0,
 ) -> str:
     """Give the words for an attribute set, less what receivers of a kind must not get, with what the policy adds to it.
 
     The AS path is as learned (ExaBGP adds nothing to one that is given, also toward eBGP); only an empty one does not
-    leave our AS. `attributes` must have a next hop.
+    leave our AS. `attributes` must have a next hop. `otc_given`: see `announced`.
     """
-    attributes = with_treatment(for_kind(attributes, kind), treatment)
+    attributes = announced(attributes, treatment, kind, otc_given)
     words = [f"next-hop {attributes.next_hop}"]
     # As octets: the same on the wire, and in what ExaBGP says of its routes the mark by which rtrd knows its own.
     words.append(_generic(0x01, 0x40, bytes([attributes.origin or IGP])))

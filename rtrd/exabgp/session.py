@@ -382,7 +382,7 @@ class ExaBGP:
         """Write commands while the gate is open. True: there is nothing more that could be written now."""
         while (command := self.engine.next_command(MOST_PREFIXES)) is not None:
             self._command(command, now)
-            if not self.gate.may_write(now):
+            if not self.engine.halfway and not self.gate.may_write(now):
                 return False
         searching = self.engine.searching
         if searching:

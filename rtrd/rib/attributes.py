@@ -99,9 +99,17 @@ class AttributeSet(NamedTuple):
         )
 
 
-def with_treatment(attributes: AttributeSet, treatment: Treatment) -> AttributeSet:
-    """Give the attribute set as it is announced: with the tags and the local preference of the policy."""
-    tags = treatment.tags
+def announced(
+    attributes: AttributeSet, treatment: Treatment, kind: str = "internal", otc_given: int = 0
+) -> AttributeSet:
+    """Give the attribute set as it is announced to receivers of a kind (KINDS), with what the policy adds.
+
+    `otc_given`: the AS of the Only to Customer that they get, if the treatment leaves it to them; 0: none.
+    """
+    attributes = for_kind(attributes, kind)
+    if treatment.otc is not None:
+        attributes = _with_otc(attributes, treatment.otc or otc_given)
+    tags = treatment.all_tags if kind == "internal" else treatment.tags
     standard = [tag.numbers for tag in tags if tag.kind == "standard"]
     large = [tag.numbers for tag in tags if tag.kind == "large"]
     extended = [tag.numbers[0] for tag in tags if tag.kind == "extended"]
@@ -113,6 +121,14 @@ def with_treatment(attributes: AttributeSet, treatment: Treatment) -> AttributeS
         large_communities=tuple(dict.fromkeys((*attributes.large_communities, *((a, b, c) for a, b, c in large)))),
         extended_communities=tuple(dict.fromkeys((*attributes.extended_communities, *extended))),
     )
+
+
+def _with_otc(attributes: AttributeSet, asn: int) -> AttributeSet:
+    """Give the attribute set with Only to Customer of an AS, unless it has one; of AS 0: as it is."""
+    if not asn or any(other.code == ONLY_TO_CUSTOMER for other in attributes.others):
+        return attributes
+    added = OtherAttribute(ONLY_TO_CUSTOMER, OPTIONAL | TRANSITIVE, asn.to_bytes(4))
+    return attributes._replace(others=tuple(sorted((*attributes.others, added))))
 
 
 def for_kind(attributes: AttributeSet, kind: str) -> AttributeSet:

@@ -15,7 +15,7 @@ from hashlib import blake2b
 import _rov
 from rtrd.policy import Policy, Treatment, normal
 from rtrd.rib import paths
-from rtrd.rib.attributes import AttributeSet, for_kind, read_octets, read_path, update_body, with_treatment
+from rtrd.rib.attributes import AttributeSet, announced, read_octets, read_path, update_body
 from rtrd.rib.bgp_events import Negotiated, State
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.local_routes import LocalRoutes, nlri_of
@@ -73,7 +73,7 @@ class Engine:
         """Routes that nobody should announce, or that are too many, by the neighbor's address and the reason."""
         self.full: set[str] = set()
         """Neighbors of whose session some routes are left out, since it has too many attribute sets."""
-        self._parts: deque[Command] = deque()  # of one withdraw
+        self._parts: deque[Command] = deque()  # of one command
         self._interrupted = False
         self._strangers: set[str] = set()  # what the router has said is no neighbor
         self._retag: Retag | None = None
@@ -130,7 +130,7 @@ class Engine:
         if not self.receivers.add(address):
             return False
         self._strangers.discard(normal(address))
-        self.receivers.kind(address, self.sessions.relation(address))
+        self.sessions.tell_receiver(address)
         self._new_policies()
         return True
 
@@ -378,7 +378,7 @@ class Engine:
         """Give the next command, for at most `most` prefixes; from here on it counts as executed.
 
         None too while it is `searching`, and while a change of our tags is half done: some sets would be announced in
-        the words of the policy before.
+        the words of the policy before. While it is `halfway`, ask again at once: what follows counts as executed, too.
         """
         self._interrupted = False
         for _ in range(_ALREADY_ADVERTISED):
@@ -389,15 +389,29 @@ class Engine:
                 if self.receivers.turning and self._retag is None and not (self.searching or self.table.state.work):
                     self._turn()  # nothing is advertised to them any more; after the next work it will be
                 return None
-            advertised = command.previous_run is not None and self._advertised_by(command.previous_run, command)
-            if not self.local_routes.rib.routes:
-                if not advertised:
-                    return command
-            else:
-                parts = self.local_routes.beside(command)
-                self._parts += () if advertised else parts
+            for part in self._parts_of(command):
+                advertised = part.previous_run is not None and self._advertised_by(part.previous_run, part)
+                beside = self.local_routes.beside(part) if self.local_routes.rib.routes else (part,)
+                self._parts += () if advertised else beside
         self._interrupted = True
         return None
+
+    @property
+    def halfway(self) -> bool:
+        """The last `next_command` gave a part of one."""
+        return bool(self._parts)
+
+    def _parts_of(self, command: Command) -> Iterable[Command]:
+        """Give a command for each wording that its receivers get."""
+        if not (command.by_kind or command.by_otc):
+            return (command,)
+        alike: dict[tuple[str, int], int] = {}
+        for address in self.receivers.names(command.receivers):
+            bit = self.receivers.bit(address)
+            kind = self.receivers.kind_of(bit) if command.by_kind else ""
+            given = self.receivers.otc_given(bit) if command.by_otc else 0
+            alike[kind, given] = alike.get((kind, given), 0) | bit
+        return [command._replace(receivers=receivers) for receivers in alike.values()]
 
     @property
     def searching(self) -> bool:
@@ -416,9 +430,9 @@ class Engine:
     def _advertised_by(self, previous_run: int, command: Command) -> bool:
         """Whether what a previous run announced (an attribute set) is what the command announces."""
         learned = self.attributes(self.table.attributes_key(command.attributes))
-        kind = self.receivers.kind_of(command.receivers)
-        announced = with_treatment(for_kind(learned, kind), self.treatment(command))
-        return announced.same(self.attributes(self.table.attributes_key(previous_run)))
+        kind, given = self.receivers.kind_of(command.receivers), self.receivers.otc_given(command.receivers)
+        now = announced(learned, self.treatment(command), kind, given)
+        return now.same(self.attributes(self.table.attributes_key(previous_run)))
 
     # -- questions
 

@@ -64,6 +64,8 @@ def native_policies(policies: Policies) -> _rov.Array[_rov.NeighborPolicy]:
                 "conditions": policy.conditions,
                 "shortest": [shortest for shortest, _ in policy.lengths],
                 "longest": [longest for _, longest in policy.lengths],
+                "by_kind": policy.by_kind,
+                "otc": policy.otc,
                 "demands": ffi.NULL if policy.demands is None else _native_demands(policy.demands),
             }
             for policy in ([policies] if isinstance(policies, NeighborPolicy) else policies)
@@ -125,6 +127,7 @@ def route_of(row: _rov.RouteRow) -> Route:
         announced_path_id=row.announced_path_id if row.has_path_id else None,
         aspa=PATH_OUTCOMES[row.path],
         leak=bool(row.leak),
+        kept_back=row.kept_back,
     )
 
 

@@ -70,7 +70,7 @@ class NeighborSessions:
         """
         address = name.partition(" ")[0]
         rules = self._rules_of(name)
-        number = self._table.add_neighbor(self._native_policies(address, rules), packed(address))
+        number = self._table.add_neighbor(self._native_policies(name, rules), packed(address))
         known = self.by_name[name] = NeighborSession(number, rules, address, learned=learned, said_role=said_role)
         self._by_number[number] = name
         self.addresses[number] = address
@@ -124,23 +124,24 @@ class NeighborSessions:
         for name, known in self.by_name.items():
             known.rules = self._rules_of(name)
             self._set_role(name)
-        for address in self._asns:
+        for address in {*self._asns, *self._receivers}:
             self._set_kind(address)
 
     def new_policies(self) -> None:
         """Give the table what the rules say by the receivers of now."""
-        for known in self.by_name.values():
-            self._table.set_policy(known.number, self._native_policies(known.address, known.rules))
+        for name, known in self.by_name.items():
+            self._table.set_policy(known.number, self._native_policies(name, known.rules))
         if self.by_name:
             self._table.revalidate()
 
-    def _native_policies(self, neighbor: str, rules: tuple[Rule, ...]) -> list[NeighborPolicy]:
-        enforce = self.kind(neighbor).enforce_first_as
+    def _native_policies(self, name: str, rules: tuple[Rule, ...]) -> list[NeighborPolicy]:
+        neighbor = name.partition(" ")[0]
+        enforce, otc_as = self.kind(neighbor).enforce_first_as, self._otc_as(name)
         found = []
         for rule in rules:
             to = sum(map(self._receivers.bit, rule.receivers(self._receivers, neighbor))) & ~self._receivers.turning
             bit = self._conditions.bit(rule.communities)
-            found.append(self.treatments.policy(rule, to, bit, enforce_first_as=enforce))
+            found.append(self.treatments.policy(rule, to, bit, enforce_first_as=enforce, otc_as=otc_as))
         if not rules or not rules[-1].for_all:
             found.append(self.treatments.policy(None, 0))
         return found
@@ -167,11 +168,11 @@ class NeighborSessions:
             asns = self._asns[address] = {}
         if asns is None or asns.get(name) == (local_as, peer_as) or (name not in asns and len(asns) == MOST_SESSIONS):
             return
-        before = self.kind(address)
+        before = self.kind(address), self._otc_as(name)
         asns[name] = local_as, peer_as
         self._set_kind(address)
         names = self.names(address)
-        is_other = self.kind(address) != before
+        is_other = (self.kind(address), self._otc_as(name)) != before
         if is_other:
             self._look_up_again(names)
         for each in names:
@@ -179,7 +180,7 @@ class NeighborSessions:
             known, rules = self.by_name[each], self._rules_of(each)
             if is_other or rules != known.rules:
                 known.rules = rules
-                self._table.set_policy(known.number, self._native_policies(address, rules))
+                self._table.set_policy(known.number, self._native_policies(each, rules))
                 self._table.revalidate()
 
     def _look_up_again(self, names: Iterable[str]) -> None:
@@ -252,8 +253,33 @@ class NeighborSessions:
             self._table.set_role(self.by_name[name].number, self.role(name))
 
     def _set_kind(self, address: str) -> None:
-        if self._receivers.kind(address, self.relation(address)):
+        if self.tell_receiver(address):
             self._table.revalidate()
+
+    def tell_receiver(self, address: str) -> bool:
+        """Have the receivers know what a neighbor is. True: it is news."""
+        address = normal(address)
+        news = self._receivers.kind(address, self.relation(address))
+        given = self._receivers.only_to_customer(address, self._role_toward(address), self._own_as(address))
+        return news or given
+
+    def _role_toward(self, address: str) -> LocalRole | None:
+        """Give what is configured that we are to a neighbor; None within our AS and confederation."""
+        inside = self.relation(address) == "internal" or self.kind(address).confederation
+        return None if inside else self.kind(address).role
+
+    def _own_as(self, address: str) -> int:
+        """Give our AS on the sessions with a neighbor; 0: it is not known, or not the same on all."""
+        asns = {ours for ours, _ in self._asns.get(address, {}).values()}
+        return asns.pop() if len(asns) == 1 else 0
+
+    def _otc_as(self, name: str) -> int:
+        """Give the AS of the Only to Customer that routes of a session have here if they came without; 0: none.
+
+        RFC 9234 section 5: the neighbor's, if it is a provider, a peer or a route server.
+        """
+        asns = self.asns(name)
+        return asns[1] if asns is not None and self.role(name) in ("customer", "peer", "rs-client") else 0
 
     # -- questions
 

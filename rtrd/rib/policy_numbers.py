@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
 from rtrd.config import ActionName
 from rtrd.policy import ALL_LENGTHS, OBSERVE, Rule, Treatment, together
-from rtrd.rib.terms import LEARNED, NeighborPolicy
+from rtrd.rib.terms import LEARNED, OTC_ADDED, OTC_AS_LEARNED, OTC_CHECKED, NeighborPolicy
 from rtrd.tags import VALIDITIES, Tag, Validity
 
 CONDITIONS: Final = 32
@@ -23,16 +25,28 @@ class Treatments:
     def __init__(self) -> None:
         self.by_variant: list[Treatment] = [OBSERVE]
         """The treatment of each variant."""
+        self._variants = {_additions(OBSERVE): 0}
 
     def policy(
-        self, rule: Rule | None, receivers: int, conditions: int = 0, *, enforce_first_as: bool = False
+        self,
+        rule: Rule | None,
+        receivers: int,
+        conditions: int = 0,
+        *,
+        enforce_first_as: bool = False,
+        otc_as: int = 0,
     ) -> NeighborPolicy:
         """Give what a rule says for a neighbor whose routes go to receivers (bits); None: observe.
 
-        `conditions`: the bits of its communities.
+        `conditions`: the bits of its communities. `otc_as`: the AS of the Only to Customer that its routes have from
+        here on, if they came without (RFC 9234 section 5); 0: they have none then.
         """
         first, second, third, fourth = (OBSERVE if rule is None else rule.treatments[each] for each in VALIDITIES)
         cases = [first, second, third, fourth] * 4 if rule is None else _cases(rule)
+        otc = OTC_AS_LEARNED
+        if rule is not None and rule.otc:
+            otc = OTC_ADDED if otc_as else OTC_CHECKED
+            cases = [replace(case, otc=otc_as) for case in cases]
         return NeighborPolicy(
             receivers=receivers,
             actions=(first.action, second.action, third.action, fourth.action),
@@ -45,14 +59,15 @@ class Treatments:
             conditions=conditions,
             lengths=ALL_LENGTHS if rule is None else rule.lengths,
             demands=None if rule is None else rule.demands,
+            by_kind=sum(1 << number for number, case in enumerate(cases) if case.inside_tags),
+            otc=otc,
         )
 
     def _variant(self, treatment: Treatment) -> int:
-        for number, known in enumerate(self.by_variant):
-            if known.tags == treatment.tags and known.local_preference == treatment.local_preference:
-                return number
-        self.by_variant.append(treatment)
-        return len(self.by_variant) - 1
+        number = self._variants.setdefault(_additions(treatment), len(self.by_variant))
+        if number == len(self.by_variant):
+            self.by_variant.append(treatment)
+        return number
 
 
 class Conditions:
@@ -77,6 +92,11 @@ class Conditions:
     def __iter__(self) -> Iterator[tuple[Tag, int]]:
         """Give each community with the bit of a list that it is in."""
         return ((tag, bit) for communities, bit in self._bits.items() for tag in sorted(communities))
+
+
+def _additions(treatment: Treatment) -> Treatment:
+    """Give what announcements of a treatment carry, whatever its action."""
+    return replace(treatment, action="announce")
 
 
 def _cases(rule: Rule) -> list[Treatment]:

@@ -12,6 +12,11 @@ from rtrd.base import log
 from rtrd.policy import normal
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import KINDS, MOST_RECEIVERS
+from rtrlib.aspa_paths import LocalRole
+
+_KEEPS_BACK = ("customer", "peer", "rs-client")
+_ADDS = ("provider", "peer", "rs")
+"""What we are to those who do not get routes with Only to Customer, and to those who get none without."""
 
 logger = log.get("engine")
 
@@ -36,6 +41,9 @@ class Receivers:
         self._turning: dict[str, dict[int, bool]] = {}  # those that are about to take path ids, or none, by family
         self._up = (1 << MOST_RECEIVERS) - 1  # those that are announced to
         self._kinds: dict[str, int] = dict.fromkeys(KINDS, 0)  # by what they are; of no kind: not told
+        self._kept_back = 0  # those that do not get what has Only to Customer
+        self._unmarked = 0  # those that should get ours, of which nobody knows what AS we are there
+        self._given: dict[int, int] = {}  # by bit: the AS of the Only to Customer that they get
         self._too_many = False
         self._spelled: dict[str, str] = {}  # those that the router does not write in the normal form
 
@@ -98,6 +106,10 @@ class Receivers:
             self._two_octet_as &= ~bit
             self._four_octet_as &= ~bit
             self._plain = {family: plain & ~bit for family, plain in self._plain.items()}
+            self._kept_back &= ~bit
+            self._unmarked &= ~bit
+            self._given.pop(bit, None)
+            self._set_otc()
             self._set_kinds({kind: bits & ~bit for kind, bits in self._kinds.items()})
             self._table.set_up(self._up)
             self._table.set_extended_next_hop(self._extended_next_hop)
@@ -179,6 +191,33 @@ class Receivers:
         self.version += 1
         self._table.set_kinds(kinds["internal"], kinds["confederation"], kinds["client"])
         return True
+
+    def only_to_customer(self, address: str, role: LocalRole | None, own_as: int) -> bool:
+        """Take note of what we are to one (None: not known), and of our AS there (0: not known). True: it is news.
+
+        RFC 9234 section 5: what has Only to Customer goes to customers and to clients of our route server alone; to
+        these, and to peers, nothing goes without.
+        """
+        bit = self.bit(address)
+        before = self._kept_back, self._unmarked, dict(self._given)
+        self._kept_back = self._kept_back | bit if role in _KEEPS_BACK else self._kept_back & ~bit
+        self._unmarked = self._unmarked | bit if role in _ADDS and not own_as else self._unmarked & ~bit
+        self._given.pop(bit, None)
+        if bit and own_as and role in _ADDS:
+            self._given[bit] = own_as
+        if before == (self._kept_back, self._unmarked, self._given):
+            return False
+        self.version += 1
+        self._set_otc()
+        return True
+
+    def _set_otc(self) -> None:
+        given = [self._given.get(1 << number, 0) for number in range(MOST_RECEIVERS)]
+        self._table.set_only_to_customer(self._kept_back, self._unmarked, given)
+
+    def otc_given(self, bits: int) -> int:
+        """Give the AS of the Only to Customer that receivers get which a command names together; 0: none."""
+        return self._given.get(bits & -bits, 0)
 
     def extended_next_hop(self, address: str, *, agreed: bool) -> bool:
         """Take note whether one takes IPv4 routes with an IPv6 next hop (RFC 8950). True: it is news."""

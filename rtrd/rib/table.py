@@ -134,11 +134,15 @@ class RouteTable:
             raise KeyError(neighbor)
 
     def path_counts(self, neighbor: int) -> dict[str, int]:
-        """How many routes of the neighbor have a path of which outcome; `leak`: how many have leaked."""
+        """How many routes of the neighbor have a path of which outcome.
+
+        `leak`: how many have leaked; `kept_back`: how many are not announced to some receiver of their rule, because of
+        Only to Customer (RFC 9234 section 5).
+        """
         counts, leaks = ffi.new("uint64_t[4]"), ffi.new("uint64_t *")
         lib.rib_neighbor_paths(self.native, neighbor, counts, leaks)
         outcomes = {outcome: counts[number] for number, outcome in enumerate(PATH_OUTCOMES) if outcome is not None}
-        return {**outcomes, "leak": leaks[0]}
+        return {**outcomes, "leak": leaks[0], "kept_back": lib.rib_neighbor_kept_back(self.native, neighbor)}
 
     def retire_neighbor(self, neighbor: int) -> None:
         """End a session: its routes go, a slice in each `work`."""
@@ -253,6 +257,14 @@ class RouteTable:
     def set_extended_next_hop(self, receivers: int) -> None:
         """Tell which receivers (by bit) take IPv4 routes with an IPv6 next hop; `revalidate` makes it count."""
         lib.rib_set_extended_next_hop(self.native, receivers)
+
+    def set_only_to_customer(self, kept_back: int, unknown: int, given: Sequence[int]) -> None:
+        """Tell what is done about Only to Customer (RFC 9234 section 5) where a rule wants that.
+
+        Receivers of `kept_back` (bits) do not get what has it; receiver i gets it of AS `given[i]` with what has none,
+        if that is not 0, and nothing of these if it is one of `unknown`. `revalidate` makes it count.
+        """
+        lib.rib_set_only_to_customer(self.native, kept_back, unknown, ffi.new("uint32_t[]", list(given)))
 
     def set_up(self, receivers: int) -> None:
         """Tell which receivers (by bit) have a session that is up; all, until told. `revalidate` makes it count.
@@ -448,4 +460,6 @@ def _as_command(native: _rov.Command) -> Command:
         prefixes=ffi.buffer(native.text, native.size)[:].decode("ascii"),
         size=native.n,
         previous_run=None if native.previous_run == _NONE or not native.announce else native.previous_run,
+        by_kind=bool(native.differs & lib.DIFFERS_BY_KIND),
+        by_otc=bool(native.differs & lib.DIFFERS_BY_OTC),
     )

@@ -31,6 +31,10 @@ ROLES = (None, "provider", "customer", "peer", "rs", "rs-client")
 PATH_OUTCOMES = (None, "valid", "invalid", "unknown")
 """What a path is by ASPAs (draft-ietf-sidrops-aspa-verification), likewise; None: nobody judges it."""
 
+OTC_AS_LEARNED, OTC_CHECKED, OTC_ADDED = range(3)
+"""What a rule says of Only to Customer (RFC 9234 section 5): nothing; that it counts toward receivers; that it does,
+and that all routes of the neighbor have it, since it is added as they come."""
+
 ACTIONS = ("observe", "hold", "withdraw", "announce")
 """Of a route: the words for the native core's numbers, by index."""
 
@@ -64,6 +68,10 @@ class Command(NamedTuple):
     """How many prefixes."""
     previous_run: int | None = None
     """Of an announcement: the attribute set that a previous run announced there, if that is advertised yet."""
+    by_kind: bool = False
+    """Of an announcement: its words are other ones for each kind of receiver,"""
+    by_otc: bool = False
+    """and for each Only to Customer that receivers get."""
 
     def nlri(self) -> list[str]:
         """Give the NLRI, as of an update: `PREFIX`, with a path id `PREFIX PATH-ID`."""
@@ -94,6 +102,8 @@ class Route(NamedTuple):
     """One of PATH_OUTCOMES."""
     leak: bool = False
     """It has leaked, as its Only to Customer says (RFC 9234 section 5)."""
+    kept_back: int = 0
+    """Receivers of its rule to which it is not announced, because of Only to Customer, by bit."""
 
 
 class RouteChange(NamedTuple):
@@ -181,6 +191,10 @@ class NeighborPolicy(NamedTuple):
     """The shortest and the longest prefix that it is for, of IPv4 and of IPv6."""
     demands: Demands | None = None
     """What else it demands of a route; None: nothing."""
+    by_kind: int = 0
+    """Bit i: what an announcement of `variants[i]` carries depends on the kind of the receiver."""
+    otc: int = OTC_AS_LEARNED
+    """What is done about Only to Customer."""
 
 
 class RibState(Protocol):

@@ -251,6 +251,19 @@ def test_a_route_server_leaves_med_to_its_clients() -> None:
     assert "med 7" in story.said()[EBGP]
 
 
+def test_what_changes_is_told_to_receivers_of_each_kind() -> None:
+    """Each gets other words, and all of them the new ones."""
+    story = Story()
+    for asn in (64500, 64501):
+        for number in range(3):
+            med = attribute(4, struct.pack("!I", 7), 0x80)
+            story.update(A, segment(64496, asn), med, f"10.0.{number}.0/24")
+        told = [story.encoder.encode(command) for command in story.commands()]
+        assert [words.partition(" announce ")[0] for words in told] == [f"neighbor {IBGP}", f"neighbor {EBGP}"]
+        assert all(f"as-path [ 64496 {asn} ]" in words and words.count("10.0.") == 3 for words in told)
+        assert ["med 7" in words for words in told] == [True, False]
+
+
 def test_segments_of_a_confederation_from_outside_make_nothing_valid() -> None:
     """They would make our own AS the origin (RFC 6811 section 2)."""
     story = Story(ALL, VRP(PREFIX, 24, OURS))

@@ -495,7 +495,7 @@ def test_a_role_in_a_confederation(file: Path) -> None:
 def test_paths_that_nobody_judges_and_tags_that_others_would_see(file: Path) -> None:
     rule = "policy:\n  - {aspa-invalid: {action: announce, tags: ['large:65000:1:1']}, leak: {action: withdraw}}\n"
     never = "never acts: no neighbor has a local-role, without which paths are not judged"
-    tags = "only for neighbors of your own AS: others should not be told what a path is"
+    tags = "neighbors of your own AS alone get them: others should not be told what a path is"
     told = [what for _, what in warnings(file, GOOD + rule)]
     assert [what.partition(" (draft")[0] for what in told] == [
         f"policy[0].aspa-invalid.tags: {tags}",
@@ -504,3 +504,21 @@ def test_paths_that_nobody_judges_and_tags_that_others_would_see(file: Path) -> 
     ]
     role = "neighbors: [{match: [192.0.2.1], local-role: peer}]\n"
     assert len(warnings(file, GOOD + role + rule)) == 1
+
+
+def test_only_to_customer_without_a_role(file: Path) -> None:
+    rule = "policy:\n  - {from: [192.0.2.1], to: [192.0.2.2], not-found: {action: announce}, otc: true}\n"
+    never = "never acts: {} a local-role, without which nothing is done about Only to Customer"
+
+    def told(match: str) -> list[str]:
+        return [what for _, what in warnings(file, GOOD + match + rule)]
+
+    assert told("") == [f"policy[0].otc: {never.format('no neighbor has')}"]
+    other = "neighbors: [{match: [192.0.2.64/26], local-role: peer}]\n"
+    of_the_rule = "no neighbor of 'from' and 'to' has"
+    assert told(other) == [f"policy[0].otc: {never.format(of_the_rule)}"]
+    for match in ("192.0.2.1", "192.0.2.2", "192.0.2.0/26", "AS64496"):
+        assert told(f"neighbors: [{{match: [{match}], local-role: peer}}]\n") == []
+    out = "policy:\n  - {direction: out, invalid: {action: withdraw}, otc: true}\n"
+    with pytest.raises(config.ConfigError, match="otc: not for direction out"):
+        config.loads(GOOD + out, file)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rtrd.exabgp.adj_rib_text import read_advertised
 from rtrd.exabgp.encode import attribute_words
 from rtrd.policy import Treatment
-from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, OtherAttribute, Segment, with_treatment
+from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, AttributeSet, OtherAttribute, Segment, announced
 from rtrd.tags import Tag
 
 HEAD = "neighbor 127.0.0.3 local-ip 127.0.0.1 local-as 65000 peer-as 65001 router-id 127.0.0.1 family-allowed in-open "
@@ -179,8 +179,8 @@ def test_what_stands_in_the_words_that_are_written_is_the_same() -> None:
     )
     stands = read(words, "5.0.15")
     assert stands is not None
-    assert stands.same(with_treatment(learned, treatment))
-    assert not stands.same(with_treatment(learned, Treatment("announce")))
+    assert stands.same(announced(learned, treatment))
+    assert not stands.same(announced(learned, Treatment("announce")))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -224,7 +224,7 @@ def commands_by_preference(one: Story) -> list[tuple[str, int | None, list[str]]
         return one.engine.treatment(command)
 
     return sorted(
-        (command.prefixes, treatment(command).local_preference, [str(tag) for tag in treatment(command).tags])
+        (command.prefixes, treatment(command).local_preference, [str(tag) for tag in treatment(command).all_tags])
         for command in one.commands()
         if command.announce
     )

@@ -15,6 +15,8 @@ static bool are_sound(const struct neighbor_policy *policies, size_t n)
         for (int validity = 0; validity < 4; validity++)
             if (policies[i].action[validity] > ACTION_ANNOUNCE)
                 return false;
+        if (policies[i].otc > OTC_ADDED)
+            return false;
         const uint8_t others[] = {policies[i].as_set, policies[i].path_invalid, policies[i].leak};
         for (size_t j = 0; j < sizeof others; j++)
             if (others[j] > ACTION_ANNOUNCE && others[j] != ACTION_BY_VALIDITY)
@@ -46,11 +48,11 @@ static bool do_the_same(const struct policies *a, const struct policies *b)
     for (size_t i = 0; i < a->n; i++) {
         const struct neighbor_policy *x = &a->at[i], *y = &b->at[i];
         if (memcmp(x->variant, y->variant, sizeof x->variant) != 0 ||
-            memcmp(x->action, y->action, sizeof x->action) != 0 ||
+            x->by_kind != y->by_kind || memcmp(x->action, y->action, sizeof x->action) != 0 ||
             memcmp(x->shortest, y->shortest, sizeof x->shortest) != 0 ||
             memcmp(x->longest, y->longest, sizeof x->longest) != 0 || x->as_set != y->as_set ||
             x->path_invalid != y->path_invalid || x->leak != y->leak || x->enforce_first_as != y->enforce_first_as ||
-            x->conditions != y->conditions || !demands_equal(x->demands, y->demands))
+            x->conditions != y->conditions || x->otc != y->otc || !demands_equal(x->demands, y->demands))
             return false;
     }
     return true;
@@ -128,7 +130,7 @@ int rib_neighbor_retire(struct rib *rib, uint32_t number)
         rib->state.routes -= neighbor->counts[i];
         neighbor->counts[i] = neighbor->paths[i] = 0;
     }
-    neighbor->leaks = 0;
+    neighbor->leaks = neighbor->kept_back = 0;
     if (neighbor->routes == 0) {
         neighbor_end(rib, neighbor);
         return 0;
@@ -185,6 +187,24 @@ void rib_set_kinds(struct rib *rib, uint64_t internal, uint64_t confederation, u
         rib->rekinded |= rib->kinds[i] ^ kinds[i];
         rib->kinds[i] = kinds[i];
     }
+}
+
+void rib_set_only_to_customer(struct rib *rib, uint64_t kept_back, uint64_t unknown,
+                              const uint32_t given[RECEIVERS_MOST])
+{
+    rib->otc.kept_back = kept_back;
+    rib->otc.unknown = unknown;
+    for (int i = 0; i < RECEIVERS_MOST; i++) {
+        if (rib->otc.given[i] != given[i])
+            rib->otc.changed |= UINT64_C(1) << i;
+        rib->otc.given[i] = given[i];
+    }
+}
+
+uint64_t rib_neighbor_kept_back(const struct rib *rib, uint32_t number)
+{
+    const struct neighbor *neighbor = neighbor_at(rib, number);
+    return neighbor ? neighbor->kept_back : 0;
 }
 
 void rib_set_up(struct rib *rib, uint64_t receivers) { rib->up = receivers; }

@@ -45,9 +45,21 @@ static bool may_differ(const struct rib *rib, uint32_t number)
     }
 }
 
+/* Counts a route among those that are kept back, or no longer. */
+static void count_kept_back(const struct rib *rib, uint32_t number)
+{
+    struct route *route = route_at(rib, number);
+    if ((!rib->otc.kept_back && !rib->otc.unknown && !route->kept_back) || route_gone(rib, route))
+        return;
+    uint32_t now = route_kept_back(rib, number) != 0;
+    neighbor_of(rib, route)->kept_back += now - (uint64_t)route->kept_back;
+    route->kept_back = now;
+}
+
 void outbox_consider(struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
+    count_kept_back(rib, number);
     if (route->waiting != NOT_WAITING || !may_differ(rib, number))
         return;
     append_to(rib, &rib->outbox, number);
@@ -104,6 +116,7 @@ static void append(struct rib *rib, struct command *command, const struct emissi
             rib->held_previous_run = emission->previous_run;
         }
         command->variant = route_variant(rib, emission->number);
+        command->differs = emission->announce ? route_differs(rib, emission->number) : 0;
     } else {
         command->text[command->size++] = ' ';
     }

@@ -52,6 +52,8 @@ static void count(const struct rib *rib, const struct route *route, bool more)
     neighbor->paths[route->path] += by;
     if (route->leak)
         neighbor->leaks += by;
+    if (route->kept_back)
+        neighbor->kept_back += by;
 }
 
 /* Gives a route another validity, and what its path is. */

@@ -84,6 +84,7 @@ static void forget_retagged(struct rib *rib)
             neighbor->policies->before = NULL;
     }
     rib->rekinded = 0;
+    rib->otc.changed = 0;
     for (uint32_t i = 0; rib->revalidate.attrs && i < rib->attrs.n; i++)
         rib->attrs.sets[i].retagged = 0;
     rib->revalidate.attrs = false;

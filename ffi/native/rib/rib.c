@@ -167,6 +167,7 @@ static struct route_row row_of(const struct rib *rib, uint32_t number)
     const struct route *route = route_at(rib, number);
     return (struct route_row){.prefix = route_prefix(rib, number),
                               .advertised = route->advertised,
+                              .kept_back = route_kept_back(rib, number),
                               .origin = summary_of(rib, route)->origin,
                               .attrs = route->attrs,
                               .path_id = route->path_id,

@@ -65,16 +65,25 @@ enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_A
 #define CASE_PATH_INVALID 4 /* more for a path that is invalid by ASPAs, */
 #define CASE_LEAK 8         /* more for a route that has leaked */
 
+/* What a rule says of Only to Customer (RFC 9234 section 5). */
+enum otc_rule {
+    OTC_AS_LEARNED = 0, /* nothing is done */
+    OTC_CHECKED = 1,    /* what has it is kept back from some receivers; for others it is added, where it is not there */
+    OTC_ADDED = 2       /* likewise, and all routes of the neighbor have it: it is added as they come */
+};
+
 /* What a rule of the policy says for one neighbor, and for which of its routes. */
 struct neighbor_policy {
     uint64_t receivers;                      /* bit i: announced and withdrawn at receiver i */
     uint32_t local_preference[POLICY_CASES]; /* UINT32_MAX: the learned one */
     uint16_t variant[POLICY_CASES];          /* equal for two whose announcements carry the same additions */
+    uint16_t by_kind;                        /* bit i: what case i adds depends on the kind of the receiver */
     uint8_t action[4];                       /* enum action, by enum validity */
     uint8_t as_set;                          /* enum action of what has TRAIT_AS_SET, or ACTION_BY_VALIDITY */
     uint8_t path_invalid;     /* of paths that are invalid by ASPAs, likewise: it counts if it is the more severe one */
     uint8_t leak;             /* and of routes that have leaked */
     uint8_t enforce_first_as; /* what has TRAIT_OTHER_FIRST_AS is not announced */
+    uint8_t otc;              /* enum otc_rule */
     uint8_t shortest[2];      /* prefixes that it is for: IPv4, IPv6 */
     uint8_t longest[2];
     uint32_t conditions;     /* it is for sets that meet one of them; 0: for all */
@@ -90,6 +99,8 @@ struct route_faults {
     uint64_t crowded;  /* routes beyond RIB_ROUTES_OF_PREFIX */
 };
 
+enum differs_by { DIFFERS_BY_KIND = 1, DIFFERS_BY_OTC = 2 };
+
 struct command {
     uint64_t receivers;
     uint32_t attrs;        /* announce: the attribute set; withdraw: the one it was last known with */
@@ -101,12 +112,14 @@ struct command {
     uint8_t announce; /* 1 announce, 0 withdraw */
     uint8_t family;
     uint8_t has_path_id;
+    uint8_t differs; /* announce: enum differs_by; by what its words differ from receiver to receiver */
     char text[COMMAND_TEXT]; /* the prefixes, a blank between two */
 };
 
 struct route_row {
     struct prefix prefix;
     uint64_t advertised; /* receivers that have our announcement of it */
+    uint64_t kept_back;  /* receivers of its rule to which it is not announced, because of Only to Customer */
     int64_t origin;
     uint32_t attrs, path_id;
     uint16_t neighbor;
@@ -219,6 +232,14 @@ void rib_set_two_octet_as(struct rib *rib, uint64_t receivers);
  * route server that it is (RFC 7947); all others are external. What is announced depends on it (TRAIT_BY_KIND), and
  * whether it is (RFC 1997). rib_revalidate makes it count. */
 void rib_set_kinds(struct rib *rib, uint64_t internal, uint64_t confederation, uint64_t clients);
+/* What Only to Customer demands where a rule is OTC_CHECKED or OTC_ADDED: routes that have it are not announced to the
+ * receivers of `kept_back`; to receiver i those without it are announced with that of AS given[i], if it is not 0, and
+ * not at all if it is one of `unknown`. rib_revalidate makes it count. */
+#define RECEIVERS_MOST 64
+void rib_set_only_to_customer(struct rib *rib, uint64_t kept_back, uint64_t unknown,
+                              const uint32_t given[RECEIVERS_MOST]);
+/* How many routes of the neighbor are not announced to some receiver for that reason. */
+uint64_t rib_neighbor_kept_back(const struct rib *rib, uint32_t neighbor);
 /* The receivers whose sessions are up; all, until this was called. At one that is down nothing is announced: what is
  * advertised there in the right words stays, other words are withdrawn. rib_revalidate makes it count. */
 void rib_set_up(struct rib *rib, uint64_t receivers);

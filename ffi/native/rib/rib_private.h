@@ -31,9 +31,11 @@ enum {
 
 struct route {
     uint64_t advertised; /* receivers that have our announcement of it */
-    uint32_t attrs : 29;
-    uint32_t path : 2; /* enum path_outcome: by the ASPAs that counted when the route was looked at last */
-    uint32_t leak : 1; /* as its Only to Customer says (RFC 9234 section 5) */
+    uint32_t attrs : 26;
+    uint32_t path : 2;      /* enum path_outcome: by the ASPAs that counted when the route was looked at last */
+    uint32_t leak : 1;      /* as its Only to Customer says (RFC 9234 section 5) */
+    uint32_t kept_back : 1; /* its neighbor counts it as such */
+    uint32_t spare : 2;
     uint32_t path_id;
     uint32_t next;    /* route of the same prefix; in the free list: the next free one */
     uint32_t waiting; /* the next in the outbox; NO_ROUTE: the last one; NOT_WAITING: not in it */
@@ -70,6 +72,7 @@ struct neighbor {
     uint64_t counts[4];
     uint64_t paths[4]; /* its routes by enum path_outcome */
     uint64_t leaks;
+    uint64_t kept_back; /* those that Only to Customer keeps back from some receiver */
     uint64_t routes; /* records, gone ones too */
 };
 
@@ -98,6 +101,13 @@ struct judging { /* what is left to do since ASPAs changed: first all paths, the
     uint32_t routes[2];                   /* the records before these are done, by family */
     bool over;
     uint32_t cause;
+};
+
+struct only_to_customer { /* what is done about it toward the receivers (RFC 9234 section 5) */
+    uint64_t kept_back;   /* they do not get what has it */
+    uint64_t unknown;     /* nor these what would need it: of which AS nobody knows */
+    uint64_t changed;     /* it may be another one in what they have, until rib_work has marked that */
+    uint32_t given[RECEIVERS_MOST];
 };
 
 struct change_ring { /* of the changes that nobody took yet */
@@ -133,6 +143,7 @@ struct rib {
     uint64_t up;                /* receivers that can be announced to */
     uint64_t kinds[KINDS];      /* receivers by kind; external: those of none */
     uint64_t rekinded;          /* those that are of another kind now, until rib_work has marked what they have */
+    struct only_to_customer otc;
     uint64_t forgotten;         /* receivers that are gone, until `purge` is over */
     uint64_t path_id_key[2];    /* of the path ids with which routes are announced */
     bool has_barriers;
@@ -179,6 +190,12 @@ const struct neighbor_policy *route_policy(const struct rib *rib, uint32_t numbe
 enum action route_action(const struct rib *rib, uint32_t number);
 enum action route_did(const struct rib *rib, uint32_t number);    /* its action before the policy changed */
 uint64_t route_receivers(const struct rib *rib, uint32_t number); /* where it can be announced */
+/* Where its rule would announce it, and Only to Customer forbids it. */
+uint64_t route_kept_back(const struct rib *rib, uint32_t number);
+/* By what its words differ from receiver to receiver: enum differs_by. */
+uint8_t route_differs(const struct rib *rib, uint32_t number);
+/* Those of the receivers, all or some, to which it is announced in the same words. */
+uint64_t route_alike_at(const struct rib *rib, uint32_t number, uint64_t receivers);
 uint16_t route_variant(const struct rib *rib, uint32_t number);
 bool route_retagged(const struct rib *rib, uint32_t number); /* and perhaps not marked as outdated yet */
 /* The path id with which it is announced, at receivers that take some: ours (RFC 7911 section 2), the same in the next

@@ -95,10 +95,33 @@ enum action route_did(const struct rib *rib, uint32_t number)
     return action_by(rib, number, policy_among(rib, number, oldest));
 }
 
+static bool has_otc(const struct neighbor_policy *policy, const struct attrs_summary *summary)
+{
+    return policy->otc == OTC_ADDED || (summary->traits & TRAIT_OTC);
+}
+
+/* The receivers that Only to Customer closes. */
+static uint64_t closed_by_otc(const struct rib *rib, const struct neighbor_policy *policy,
+                              const struct attrs_summary *summary)
+{
+    if (policy->otc == OTC_AS_LEARNED)
+        return 0;
+    return has_otc(policy, summary) ? rib->otc.kept_back : rib->otc.unknown;
+}
+
+uint64_t route_kept_back(const struct rib *rib, uint32_t number)
+{
+    const struct neighbor_policy *policy = route_policy(rib, number);
+    if (policy->otc == OTC_AS_LEARNED || action_by(rib, number, policy) != ACTION_ANNOUNCE)
+        return 0;
+    return policy->receivers & closed_by_otc(rib, policy, summary_of(rib, route_at(rib, number)));
+}
+
 uint64_t route_receivers(const struct rib *rib, uint32_t number)
 {
     const struct attrs_summary *summary = summary_of(rib, route_at(rib, number));
-    uint64_t receivers = route_policy(rib, number)->receivers;
+    const struct neighbor_policy *policy = route_policy(rib, number);
+    uint64_t receivers = policy->receivers & ~closed_by_otc(rib, policy, summary);
     if (summary->fitness == FIT_EXTENDED_NEXT_HOP)
         receivers &= rib->extended_next_hop;
     if (summary->traits & TRAIT_WIDE_AS)
@@ -110,6 +133,49 @@ uint64_t route_receivers(const struct rib *rib, uint32_t number)
     if (summary->traits & TRAIT_NO_EXPORT_SUBCONFED)
         receivers &= rib->kinds[KIND_INTERNAL];
     return receivers;
+}
+
+/* Those of the receivers that are of one kind. */
+static uint64_t of_one_kind(const struct rib *rib, uint64_t receivers)
+{
+    uint64_t external = ~UINT64_C(0);
+    for (int i = 0; i < KINDS; i++) {
+        if (receivers & rib->kinds[i])
+            return receivers & rib->kinds[i];
+        external &= ~rib->kinds[i];
+    }
+    return receivers & external;
+}
+
+/* Those of the receivers that get the Only to Customer of one AS, or none. */
+static uint64_t of_one_otc(const struct rib *rib, uint64_t receivers)
+{
+    uint64_t alike = 0;
+    for (int i = 0, first = -1; i < RECEIVERS_MOST; i++) {
+        if (!(receivers >> i & 1))
+            continue;
+        first = first < 0 ? i : first;
+        if (rib->otc.given[i] == rib->otc.given[first])
+            alike |= UINT64_C(1) << i;
+    }
+    return alike;
+}
+
+uint8_t route_differs(const struct rib *rib, uint32_t number)
+{
+    const struct attrs_summary *summary = summary_of(rib, route_at(rib, number));
+    const struct neighbor_policy *policy = route_policy(rib, number);
+    bool by_kind = (summary->traits & TRAIT_BY_KIND) || (policy->by_kind >> policy_case(route_at(rib, number)) & 1);
+    bool by_otc = policy->otc == OTC_CHECKED && !has_otc(policy, summary);
+    return (uint8_t)((by_kind ? DIFFERS_BY_KIND : 0) | (by_otc ? DIFFERS_BY_OTC : 0));
+}
+
+uint64_t route_alike_at(const struct rib *rib, uint32_t number, uint64_t receivers)
+{
+    uint8_t differs = route_differs(rib, number);
+    if (differs & DIFFERS_BY_KIND)
+        receivers = of_one_kind(rib, receivers);
+    return differs & DIFFERS_BY_OTC ? of_one_otc(rib, receivers) : receivers;
 }
 
 static uint16_t variant_by(const struct rib *rib, uint32_t number, const struct policies *policies)
@@ -127,8 +193,10 @@ bool route_retagged(const struct rib *rib, uint32_t number)
     const struct route *route = route_at(rib, number);
     const struct attrs *set = &rib->attrs.sets[route->attrs];
     const struct neighbor *neighbor = neighbor_of(rib, route);
-    if (set->retagged || neighbor->outdated ||
-        ((set->summary.traits & TRAIT_BY_KIND) && (route->advertised & rib->rekinded)))
+    if (set->retagged || neighbor->outdated || (route->advertised & rib->otc.changed))
+        return true;
+    if ((route->advertised & rib->rekinded) &&
+        ((set->summary.traits & TRAIT_BY_KIND) || (route_policy(rib, number)->by_kind >> policy_case(route) & 1)))
         return true;
     uint16_t now = route_variant(rib, number);
     for (const struct policies *before = neighbor->policies->before; before; before = before->before)

@@ -121,6 +121,15 @@ static uint32_t previous_run_at(const struct rib *rib, const struct group *group
     return ATTRS_NONE;
 }
 
+static bool has_previous_run(const struct rib *rib, const struct group *group)
+{
+    FOR_GROUP (i) {
+        if (of_previous_run(rib, route_at(rib, i)))
+            return true;
+    }
+    return false;
+}
+
 /* Whether a previous run's route is here again, and is neither announced nor held now. */
 static bool is_disowned(const struct rib *rib, const struct group *group, const struct route *previous)
 {
@@ -181,18 +190,6 @@ static uint64_t held(const struct rib *rib, const struct group *group)
     return receivers;
 }
 
-/* Those of the receivers to which the same is announced. */
-static uint64_t of_one_kind(const struct rib *rib, uint64_t receivers)
-{
-    uint64_t external = ~UINT64_C(0);
-    for (int i = 0; i < KINDS; i++) {
-        if (receivers & rib->kinds[i])
-            return receivers & rib->kinds[i];
-        external &= ~rib->kinds[i];
-    }
-    return receivers & external;
-}
-
 static bool group_emission(struct rib *rib, const struct group *group, struct emission *out)
 {
     uint64_t taken = 0, kept = 0; /* the receivers that have a best route; those at which what is advertised stays */
@@ -208,8 +205,8 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
             return true;
         }
         uint64_t need = (route->bits & group->outdated ? want : want & ~route->advertised) & rib->up;
-        if (need && (summary_of(rib, route)->traits & TRAIT_BY_KIND))
-            need = of_one_kind(rib, need);
+        if (need && !(route->bits & group->outdated) && route_differs(rib, best) && has_previous_run(rib, group))
+            need = route_alike_at(rib, best, need); /* it may be advertised to some of them, each in its words */
         if (need) {
             *out = (struct emission){best, previous_run_at(rib, group, need), need, true, group->plain};
             return true;

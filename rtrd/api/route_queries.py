@@ -139,7 +139,7 @@ def _row(engine: Engine, direction: str, neighbor: str, route: Route, ribs: Mapp
         "neighbor_as": neighbor_as,
         "aspa": route.aspa,
         "leak": route.leak,
-        "path_reason": engine.path_reason(route) if learned else None,
+        "path_reason": (engine if learned else engine.local_routes).path_reason(route),
         "kept_back": [
             {"neighbor": receiver, "reason": "otc"}
             for receiver in (engine.receivers.names(route.kept_back) if route.kept_back else ())

@@ -23,6 +23,7 @@ from rtrd.rib.attributes import (
     IGP,
     INCOMPLETE,
     IPV6_EXTENDED_COMMUNITIES,
+    ONLY_TO_CUSTOMER,
     OPTIONAL,
     ORIGINATOR_ID,
     TRANSITIVE,
@@ -74,6 +75,21 @@ class Advertised(NamedTuple):
     """ExaBGP's and the neighbor's, as they are configured; None: they are not."""
     router_id: int = 0
     """ExaBGP's own; 0: it is not said."""
+
+    @property
+    def as_sent(self) -> tuple[AttributeSet, int]:
+        """What is validated of a local route, as it goes out, and ExaBGP's AS: path and Only to Customer, if certain.
+
+        Else as `origin`: no path, and 0.
+        """
+        if self.attributes is None or self.asns is None:
+            return self.origin, 0
+        own_as, peer_as = self.asns
+        path = self.attributes.as_path
+        if not path and own_as != peer_as:
+            path = (Segment(AS_SEQUENCE, (own_as,)),)  # ExaBGP writes it (RFC 4271 section 5.1.2)
+        others = tuple(other for other in self.attributes.others if other.code == ONLY_TO_CUSTOMER)
+        return self.origin._replace(as_path=path, others=others), own_as
 
 
 def is_route(text: str) -> bool:

@@ -110,7 +110,7 @@ class Conversation:
         self.heard_of(message.neighbor)
         session = self.bgp_sessions.opened(address, local, message.direction, message.body)
         if session is not None:
-            self._engine.sessions.spoken(self.neighbors.name(address, local), session.local_as, session.peer_as)
+            self._engine.spoken(self.neighbors.name(address, local), session.local_as, session.peer_as)
             self._engine.negotiated(Negotiated(message.neighbor, session.extended_next_hop, session.four_octet_as))
 
     def session_changed(self, event: State) -> None:
@@ -304,7 +304,7 @@ class Conversation:
     def _agreed(self, found: Agreement) -> None:
         self.senders.clear()
         address, local = normal(found.address), normal(found.local)
-        self._engine.sessions.spoken(self.neighbors.name(address, local), found.local_as, found.peer_as)
+        self._engine.spoken(self.neighbors.name(address, local), found.local_as, found.peer_as)
         self._engine.four_octet_as(address, agreed=found.four_octet_as)
         self.startup.as_known(address, self._clock())
         if self.bgp_sessions.listed(address, found._replace(local=local), self._wall()):

@@ -64,7 +64,7 @@ class LocalRoutesList:
         if advertised is not None:
             self._listed.add(LocalRoute(normal(advertised.neighbor), advertised.prefix.partition(" ")[0]))
         if advertised is not None and not advertised.ours:
-            self._engine.local_routes.listed(advertised.neighbor, advertised.prefix, advertised.origin)
+            self._engine.local_routes.listed(advertised.neighbor, advertised.prefix, *advertised.as_sent)
         return True
 
     def wrote(self, command: Command) -> None:

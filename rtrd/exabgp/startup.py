@@ -179,7 +179,7 @@ class StartUp:
 
     def _advertised(self, route: Advertised) -> None:
         if not route.ours:
-            self._engine.local_routes.listed(route.neighbor, route.prefix, route.origin)
+            self._engine.local_routes.listed(route.neighbor, route.prefix, *route.as_sent)
         elif route.attributes is None:
             self.unreadable += 1
         else:

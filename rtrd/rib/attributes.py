@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from _rov import lib
 from rtrd.policy import Treatment
 from rtrd.tags import Tag, TagKind
 
@@ -44,6 +45,9 @@ EXTENDED_LENGTH: Final = 0x10
 _HEAD: Final = struct.Struct("!BBIB")  # family, flags, own AS, length of the next hop
 
 
+_EXTERNAL: Final = int(lib.BGP_EXTERNAL)
+_OTHER_FIRST_AS: Final = int(lib.BGP_OTHER_FIRST_AS)
+_OTHER_OTC: Final = int(lib.BGP_OTHER_OTC)
 AS_ANNOUNCED: Final = 0x80
 """A flag of the head that the core has no use for: a previous run announced the set, with our tags."""
 
@@ -180,6 +184,21 @@ def key_of(attributes: AttributeSet, flags: int = 0) -> bytes:
     # Our own AS is not told; it counts only where it is the origin. Elsewhere it would make the path a loop.
     own_as = (attributes.origin_as or 0) if origin_as(attributes.as_path, -1) == -1 else 0
     return _HEAD.pack(attributes.family, flags, own_as, len(hop)) + hop + written(attributes)
+
+
+def local_key(attributes: AttributeSet, own_as: int) -> bytes:
+    """Give the key of what a router of this AS announces by itself, for a neighbor of another AS to look at.
+
+    Without a path there is nothing of it to look at but its origin AS.
+    """
+    if not attributes.as_path:
+        return _HEAD.pack(attributes.family, 0, attributes.origin_as or 0, 0)
+    first = attributes.as_path[0]
+    otc = [other.value for other in attributes.others if other.code == ONLY_TO_CUSTOMER]
+    flags = _EXTERNAL
+    flags |= _OTHER_FIRST_AS if (first.kind, first.asns[:1]) != (AS_SEQUENCE, (own_as,)) else 0
+    flags |= _OTHER_OTC if otc and otc[0] != own_as.to_bytes(4) else 0
+    return key_of(attributes, flags)
 
 
 def written(attributes: AttributeSet) -> bytes:

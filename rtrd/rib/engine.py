@@ -57,14 +57,16 @@ class Engine:
         self.table.set_conditions(self._conditions)
         self.receivers = Receivers(name, self.table)
         """Neighbors that commands can name."""
-        self.local_routes = LocalRoutes(vrp_set, self.receivers, self._advertises, self._withdraws_local)
-        """What the router announces by itself."""
         self.on_changes: Callable[[], None] = lambda: None
         """Told when the table keeps changes of routes that nobody has taken yet."""
         self.others = 0
         """Routes of families that are left alone."""
         self.sessions = NeighborSessions(policy, self._conditions, self.receivers, self.table)
         """Those from which routes are learned."""
+        self.local_routes = LocalRoutes(
+            vrp_set, self.receivers, self._advertises, self._withdraws_local, self.sessions.toward
+        )
+        """What the router announces by itself."""
         self._policy = policy
         self._owns = lru_cache(maxsize=65536)(policy.is_ours)
         self._remembered: dict[bytes, AttributeSet] = {}
@@ -235,6 +237,11 @@ class Engine:
         if self.receivers.four_octet_as(address, agreed=agreed):
             self.table.revalidate()
 
+    def spoken(self, name: str, local_as: int, peer_as: int) -> None:
+        """Take note of the AS numbers of a session (by its name) with a neighbor."""
+        self.sessions.spoken(name, local_as, peer_as)
+        self.local_routes.rules_changed()
+
     def _session(self, name: str) -> NeighborSession:
         known = self.sessions.by_name.get(name)
         if known is None:
@@ -253,6 +260,7 @@ class Engine:
         native = known.native
         if native is None or known.agreed != session:
             native = self.sessions.speaks(neighbor, session)
+            self.local_routes.rules_changed()
         faults = self._took(known, self.table.receive(known.number, native, body))
         if self.previous_run.lists:
             self._note_withdrawn(known, self.sessions.configured(known.address, session), body)
@@ -350,6 +358,7 @@ class Engine:
         """Have paths judged by these ASPAs, in `work`; the changes of routes carry `cause`."""
         self.table.set_cause(cause)
         self.table.aspas_changed(index, changes)
+        self.local_routes.table.aspas_changed(index, changes)
 
     def revalidate(self, cause: int = UNKNOWN) -> None:
         """Have every route validated again, in `work`: the set became usable, or ceased to be."""

@@ -5,7 +5,8 @@ so: they are the operator's own words. No socket, no clock. The origin is that o
 the router does to it (section 4).
 
 There are two sources: what the router says that it sends, which is exact, and its list of what it would send. A
-neighbor of the first kind is known by having been heard of.
+neighbor of the first kind is known by having been heard of. Their paths are judged, too, as the neighbor that gets them
+would judge them, by what we are to it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rtrd.policy import normal
-from rtrd.rib.attributes import AttributeSet, key_of
+from rtrd.rib import paths
+from rtrd.rib.attributes import AttributeSet, local_key, read_octets
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.receivers import Receivers
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import Command, NeighborPolicy, RibState, Route
-from rtrd.tags import VALIDITIES
+from rtrd.tags import VALIDITIES, Tag
+from rtrlib.aspa_paths import LocalRole
 from rtrlib.vrp_set import VRPSet
 
 MOST_NEIGHBORS = 1000
@@ -46,10 +49,12 @@ class LocalRoutes:
         receivers: Receivers,
         ours: Callable[[str, str], bool],
         acts: Callable[[str], int],
+        toward: Callable[[str], tuple[LocalRole | None, int]],
     ) -> None:
         """`ours`: whether what is advertised to a neighbor for an NLRI (as of Update) is rtrd's.
 
-        `acts`: a neighbor's bit, if invalid routes are to be withdrawn there now; else 0.
+        `acts`: a neighbor's bit, if invalid routes are to be withdrawn there now; else 0. `toward`: what we are to a
+        neighbor (None: not known, or nothing is judged there), and our AS (0: not known).
         """
         self.withdrawn: dict[LocalRoute, bytes] = {}
         """What a rule had withdrawn, with the key of its attributes; the router announces it no more."""
@@ -58,6 +63,8 @@ class LocalRoutes:
         self._receivers = receivers
         self._ours = ours
         self._acts = acts
+        self._toward = toward
+        self._roles: dict[str, LocalRole | None] = {}
         self.table = RouteTable(vrp_set)
         """They and their validity; what changes the VRPs is told to it."""
         self.rib: RibState = self.table.state
@@ -106,6 +113,7 @@ class LocalRoutes:
         if address in self.sessions:
             self.table.retire_neighbor(self.sessions.pop(address))
             self._acting.pop(address, None)
+            self._roles.pop(address, None)
             for route in [route for route in self.withdrawn if route.neighbor == address]:
                 del self.withdrawn[route]
 
@@ -116,8 +124,11 @@ class LocalRoutes:
         self._listed = set()
         self._sent.clear()
 
-    def listed(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:
-        """Take a route of the list that rtrd did not have it announce."""
+    def listed(self, neighbor: str, prefix: str, attributes: AttributeSet, own_as: int = 0) -> None:
+        """Take a route of the list that rtrd did not have it announce.
+
+        `attributes`: as they are sent; without a path that is not judged. `own_as`: the router's AS in that session.
+        """
         route = LocalRoute(normal(neighbor), prefix)
         number = self._session(route.neighbor)
         if number is None or self._listed is None:
@@ -125,7 +136,7 @@ class LocalRoutes:
         if len(self._listed) < MOST_LISTED:
             self._listed.add(route)
         if route not in self._sent and not self._ours(route.neighbor, prefix):
-            self._announce(route.neighbor, number, key_of(attributes), [prefix])
+            self._announce(route.neighbor, number, local_key(attributes, own_as), [prefix])
 
     def list_ended(self) -> list[LocalRoute]:
         """Take the end of the list: what is not in it is not announced any more.
@@ -152,9 +163,10 @@ class LocalRoutes:
     # -- what is done about them
 
     def rules_changed(self) -> None:
-        """Ask `acts` again: the policy is another one, or a neighbor can be spoken to now, or not any more."""
+        """Ask `acts` and `toward` again: the policy is another one, or something was said of a neighbor."""
         changed = False
         for address, number in self.sessions.items():
+            changed |= self._set_role(address, number)
             acts = self._acts(address)
             if acts == self._acting[address]:
                 continue
@@ -227,6 +239,20 @@ class LocalRoutes:
             if route.neighbor in names:
                 yield names[route.neighbor], route
 
+    def path_reason(self, route: Route) -> str | None:
+        """Say why the path of a route is invalid for who gets it, and why it counts as a leak; None: neither is so."""
+        address = next((address for address, number in self.sessions.items() if number == route.neighbor), "")
+        ours, own_as = self._toward(address) if address else (None, 0)
+        if ours is None or not (route.leak or route.aspa == "invalid"):
+            return None
+        attributes, theirs = read_octets(self.table.attributes_key(route.attributes), _nobody), paths.THEIR_ROLE[ours]
+        said = []
+        if route.aspa == "invalid":
+            said.append(paths.why(self.table.aspas, attributes, theirs, own_as))
+        if route.leak:
+            said.append(paths.why_leak(attributes, theirs, "goes to"))
+        return "; ".join(said)
+
     # -- inside
 
     def _announced_by_itself(self, address: str, prefix: str) -> bool:
@@ -241,7 +267,17 @@ class LocalRoutes:
             acts = self._acts(address)
             number = self.sessions[address] = self.table.add_neighbor(_policy(acts), b"")
             self._acting[address] = acts
+            self._set_role(address, number)
         return number
+
+    def _set_role(self, address: str, number: int) -> bool:
+        """Have paths judged as the neighbor would. True: it is news."""
+        ours, _ = self._toward(address)
+        if address in self._roles and self._roles[address] == ours:
+            return False
+        self._roles[address] = ours
+        self.table.set_role(number, None if ours is None else paths.THEIR_ROLE[ours])
+        return True
 
     def _announce(self, address: str, number: int, key: bytes, prefixes: Sequence[str]) -> None:
         if self.withdrawn:  # one that is announced again is new, and may be withdrawn again
@@ -261,6 +297,10 @@ class LocalRoutes:
         found = self.table.routes(prefix.partition(" ")[0])
         route = next(route for route in found if route.neighbor == number and nlri_of(route) == prefix)
         return self.table.attributes_key(route.attributes)
+
+
+def _nobody(_: Tag) -> bool:
+    return False
 
 
 def nlri_of(route: Route) -> str:

@@ -260,18 +260,17 @@ class NeighborSessions:
         """Have the receivers know what a neighbor is. True: it is news."""
         address = normal(address)
         news = self._receivers.kind(address, self.relation(address))
-        given = self._receivers.only_to_customer(address, self._role_toward(address), self._own_as(address))
+        given = self._receivers.only_to_customer(address, *self.toward(address))
         return news or given
 
-    def _role_toward(self, address: str) -> LocalRole | None:
-        """Give what is configured that we are to a neighbor; None within our AS and confederation."""
-        inside = self.relation(address) == "internal" or self.kind(address).confederation
-        return None if inside else self.kind(address).role
+    def toward(self, address: str) -> tuple[LocalRole | None, int]:
+        """Give what is configured that we are to a neighbor, and our AS there.
 
-    def _own_as(self, address: str) -> int:
-        """Give our AS on the sessions with a neighbor; 0: it is not known, or not the same on all."""
+        None: nothing is, or it is within our AS or confederation; 0: it is not known, or not the same on all sessions.
+        """
         asns = {ours for ours, _ in self._asns.get(address, {}).values()}
-        return asns.pop() if len(asns) == 1 else 0
+        inside = self.relation(address) == "internal" or self.kind(address).confederation
+        return None if inside else self.kind(address).role, asns.pop() if len(asns) == 1 else 0
 
     def _otc_as(self, name: str) -> int:
         """Give the AS of the Only to Customer that routes of a session have here if they came without; 0: none.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from rtrd.base.notation import parse_asn, said
 from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, ONLY_TO_CUSTOMER, AttributeSet, Segment
@@ -18,6 +18,7 @@ MOST_ASNS: Final = 20_000
 """AS numbers of a path: an UPDATE has room for fewer."""
 MOST_SHOWN: Final = 255
 """AS numbers of a path in a list of routes: a neighbor can make it as long as an UPDATE."""
+Way = Literal["comes from", "goes to"]
 _SET: Final = re.compile(r"\{[^{}]*\}")
 
 
@@ -108,18 +109,34 @@ def why(index: ASPAIndex, attributes: AttributeSet, local_role: LocalRole, neigh
     return reason_of(verdict, asns, neighbor_as=neighbor_as, as_set=as_set)
 
 
-def why_leak(attributes: AttributeSet, local_role: LocalRole) -> str:
-    """Say why a route counts as a leak: RFC 9234 section 5."""
+def why_leak(attributes: AttributeSet, local_role: LocalRole, way: Way = "comes from") -> str:
+    """Say why a route counts as a leak: RFC 9234 section 5. `local_role`: of whoever gets it."""
     values = [other.value for other in attributes.others if other.code == ONLY_TO_CUSTOMER]
     by = "".join(f" of AS{int.from_bytes(value)}" for value in values)
-    return f"it has Only to Customer{by}, and comes from {_FROM[local_role]}"
+    return f"it has Only to Customer{by}, and {way} {_ENDS[way][local_role]}"
 
 
-_FROM: Final[Mapping[LocalRole, str]] = {
-    "provider": "a customer",
-    "rs": "a client of the route server",
-    "peer": "a peer of another AS",
+_ENDS: Final[Mapping[Way, Mapping[LocalRole, str]]] = {
+    "comes from": {
+        "provider": "a customer",
+        "rs": "a client of the route server",
+        "peer": "a peer of another AS",
+    },
+    "goes to": {
+        "provider": "a provider",
+        "rs": "a route server",
+        "peer": "a peer, of another AS than ours",
+    },
 }
+
+THEIR_ROLE: Final[Mapping[LocalRole, LocalRole]] = {
+    "provider": "customer",
+    "customer": "provider",
+    "peer": "peer",
+    "rs": "rs-client",
+    "rs-client": "rs",
+}
+"""What the other end is, by what we are."""
 
 
 def sentence_of(hop: Hop) -> str:

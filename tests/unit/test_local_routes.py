@@ -1,14 +1,23 @@
 """What a router announces by itself, as stories: validated as it is sent, never mistaken for what rtrd had it send."""
 
+import struct
+
 import pytest
 
+from bench.speaker import attribute
 from rtrd.config import Action, PolicyRule
 from rtrd.config.types import Address, NeighborMatch
+from rtrd.exabgp.adj_rib_text import read_advertised
 from rtrd.policy import Policy
 from rtrd.rib.attributes import AttributeSet
 from rtrd.rib.bgp_events import State, Update
+from rtrd.rib.bgp_session import BGPSession
+from rtrd.rib.update_octets import read_update
+from rtrlib import aspas
+from rtrlib.aspa_paths import LOCAL_ROLES
+from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp import VRP
-from tests.lab.engine_story import EngineStory, key_of_json
+from tests.lab.engine_story import EngineStory, key_of_json, policy_of
 
 PEER, LEARNED = "192.0.2.2", "192.0.2.1"
 OURS = VRP("198.51.100.0/24", 24, 65000)
@@ -222,3 +231,102 @@ def test_without_the_rule_nothing_more_is_withdrawn(ruled: Story) -> None:
     ruled.engine.set_policy(Policy())
     assert ruled.withdrawn() == []
     assert shown(ruled) == {"198.51.100.0/25": ("invalid", "observe")}
+
+
+# -- paths: judged as who gets them would judge them
+
+
+ROLES = "".join(
+    f"  - {{match: [192.0.2.{number}], local-role: {role}}}\n" for number, role in enumerate(LOCAL_ROLES, 11)
+)
+AT = {role: f"192.0.2.{number}" for number, role in enumerate(LOCAL_ROLES, 11)}
+
+
+class Paths(EngineStory):
+    """A router of AS 65000 that announces by itself to a neighbor of each role; AS 64500 names 64501 alone."""
+
+    def __init__(self) -> None:
+        super().__init__(policy_of(f"neighbors:\n{ROLES}"))
+        for number, address in enumerate([*AT.values(), PEER]):
+            self.engine.spoken(address, 65000, 65000 if address == PEER else 64600 + number)
+        self.aspas = b""
+
+    def have(self, listed: dict[int, set[int]]) -> None:
+        before, self.aspas = self.aspas, aspas.union_of(aspas.numbers(listed.items()))
+        self.engine.aspas_changed(ASPAIndex(self.aspas), aspas.changes(before, self.aspas))
+
+    def lists(self, address: str, words: str, prefix: str = "198.51.100.0/24") -> None:
+        """ExaBGP lists a route as it would send it."""
+        peer_as = self.engine.sessions.asns(address)
+        assert peer_as is not None
+        line = (
+            f"neighbor {address} local-ip 192.0.2.254 local-as 65000 peer-as {peer_as[1]} router-id 192.0.2.254"
+            f" family-allowed in-open ipv4 unicast {prefix} next-hop 192.0.2.254{words}"
+        )
+        found = read_advertised(line, "4.2.21")
+        assert found is not None
+        self.engine.local_routes.list_begins()
+        self.engine.local_routes.listed(found.neighbor, found.prefix, *found.as_sent)
+
+    def sends(self, address: str, path: list[int], otc: int | None = None) -> None:
+        """ExaBGP tells that it sends one."""
+        asns = self.engine.sessions.asns(address)
+        assert asns is not None
+        octets = attribute(0x40, 1, b"\0") + attribute(0x40, 2, struct.pack(f"!BB{len(path)}I", 2, len(path), *path))
+        octets += attribute(0x40, 3, bytes([192, 0, 2, 254]))
+        octets += b"" if otc is None else attribute(0xC0, 35, struct.pack("!I", otc))
+        session = BGPSession(asns[1], asns[0], True, frozenset(), False)
+        body = struct.pack("!HH", 0, len(octets)) + octets + bytes([24, 198, 51, 100])
+        self.engine.local_routes.sent(read_update(address, session, body)[0])
+
+    def found(self) -> dict[str, tuple[str | None, bool, str | None]]:
+        self.work()
+        own = self.engine.local_routes
+        assert {route.decision for _, route in own.routes()} <= {"observe"}, "shown only"
+        return {address: (route.aspa, route.leak, own.path_reason(route)) for address, route in own.routes()}
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_paths_of_local_routes_are_judged_as_by_who_gets_them(*, tells: bool) -> None:
+    story = Paths()
+    for address in (*AT.values(), PEER):
+        if tells:
+            story.sends(address, [65000, 64500], 64500)
+        else:
+            story.lists(address, " as-path [ 65000 64500 ] attribute [ 0x23 0xc0 0x0000fbf4 ]")
+    story.have({64500: {64501}})
+    denied = "AS64500 does not name AS65000 as its provider"
+    otc = "it has Only to Customer of AS64500, and goes to "
+    assert story.found() == {
+        AT["provider"]: ("valid", False, None),  # our customer: downstream, and two ASes are no leak
+        AT["customer"]: ("invalid", True, f"{denied}; {otc}a provider"),
+        AT["peer"]: ("invalid", True, f"{denied}; {otc}a peer, of another AS than ours"),
+        AT["rs"]: ("invalid", False, denied),
+        AT["rs-client"]: ("invalid", True, f"{denied}; {otc}a route server"),
+        PEER: (None, False, None),
+    }
+    story.have({64500: {64501, 65000}})
+    assert {outcome for outcome, *_ in story.found().values()} == {"valid", None}
+
+
+def test_a_local_route_without_a_path_goes_out_with_our_as() -> None:
+    story = Paths()
+    story.lists(AT["peer"], " origin igp")
+    assert story.found() == {AT["peer"]: ("valid", False, None)}
+    story.lists(AT["peer"], " as-path [ 64500 ]")
+    first = "the first AS is AS64500, not the neighbor's AS65000"
+    assert story.found() == {AT["peer"]: ("invalid", False, first)}, "ExaBGP adds nothing to a path that is given"
+    story.lists(AT["peer"], " next-hop self")
+    assert story.found() == {AT["peer"]: (None, False, None)}, "not certain: not judged"
+
+
+def test_a_role_that_is_configured_later_counts() -> None:
+    story = Paths()
+    story.engine.set_policy(policy_of(""))
+    story.sends(AT["peer"], [65000, 64500])
+    story.have({64500: {64501}})
+    assert story.found() == {AT["peer"]: (None, False, None)}
+    story.engine.set_policy(policy_of(f"neighbors:\n{ROLES}"))
+    assert story.found()[AT["peer"]][0] == "invalid"
+    story.engine.spoken(AT["peer"], 65000, 65000)
+    assert story.found() == {AT["peer"]: (None, False, None)}, "of our own AS after all"

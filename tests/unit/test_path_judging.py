@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from typing import Any
 
 import pytest
 
@@ -253,6 +254,35 @@ def test_the_least_preference_and_all_tags_of_what_announces() -> None:
     ]
     one.have({})
     assert commands_by_preference(one) == [("10.0.1.0/24", 100, []), ("10.0.3.0/24", 70, [leak])]
+
+
+@pytest.mark.parametrize("ignored", ["", "aspa-invalid: {action: observe}"])
+@pytest.mark.parametrize(
+    "when", ["origin: [64510]", "prefixes: [10.0.1.0/24]", "communities: ['65001:7']", "communities: ['65001:1:7']"]
+)
+def test_what_a_path_is_can_be_ignored_for_some_routes(when: str, ignored: str) -> None:
+    """By a rule for them without the action, or with one that is never the more severe; all else counts there, too."""
+    act = "{action: withdraw}"
+    actions = f"not-found: {{action: announce}}, invalid: {act}, leak: {act}"
+    first = f"{{to: [{LISTENER}], when: {{{when}}}, {', '.join(filter(None, (actions, ignored)))}}}"
+    text = f"policy: [{first}, {{to: [{LISTENER}], {actions}, aspa-invalid: {act}}}]\n"
+    one, peer = Story(text, VRP("10.0.9.0/24", 24, 64999)), ASNS["peer"]
+    one.have({64510: {64999}, 64520: {64999}})
+    tagged: dict[str, Any] = {"community": [[65001, 7]], "large-community": [[65001, 1, 7]]}
+    one.say(
+        line("peer", "10.0.1.0/24", [peer, 64510], **tagged),
+        line("peer", "10.0.2.0/24", [peer, 64520]),
+        line("peer", "10.0.9.0/24", [peer, 64510], **tagged),
+    )
+    leaked = line("peer", "10.0.1.0/24", [peer, 64510], otc=64999, **tagged)
+    assert one.found() == {
+        "10.0.1.0/24": ("invalid", False, "announce"),
+        "10.0.2.0/24": ("invalid", False, "withdraw"),
+        "10.0.9.0/24": ("invalid", False, "withdraw"),
+    }
+    assert (True, "10.0.1.0/24") in one.told()
+    one.say(leaked)
+    assert one.found()["10.0.1.0/24"] == ("invalid", True, "withdraw")
 
 
 @pytest.mark.parametrize("origin", SEVERITY)

@@ -47,8 +47,8 @@ static bool do_the_same(const struct policies *a, const struct policies *b)
         return false;
     for (size_t i = 0; i < a->n; i++) {
         const struct neighbor_policy *x = &a->at[i], *y = &b->at[i];
-        if (memcmp(x->variant, y->variant, sizeof x->variant) != 0 ||
-            x->by_kind != y->by_kind || memcmp(x->action, y->action, sizeof x->action) != 0 ||
+        if (memcmp(x->variant, y->variant, sizeof x->variant) != 0 || x->by_kind != y->by_kind ||
+            memcmp(x->action, y->action, sizeof x->action) != 0 ||
             memcmp(x->shortest, y->shortest, sizeof x->shortest) != 0 ||
             memcmp(x->longest, y->longest, sizeof x->longest) != 0 || x->as_set != y->as_set ||
             x->path_invalid != y->path_invalid || x->leak != y->leak || x->enforce_first_as != y->enforce_first_as ||

@@ -68,8 +68,8 @@ enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_A
 /* What a rule says of Only to Customer (RFC 9234 section 5). */
 enum otc_rule {
     OTC_AS_LEARNED = 0, /* nothing is done */
-    OTC_CHECKED = 1,    /* what has it is kept back from some receivers; for others it is added, where it is not there */
-    OTC_ADDED = 2       /* likewise, and all routes of the neighbor have it: it is added as they come */
+    OTC_CHECKED = 1, /* what has it is kept back from some receivers; for others it is added, where it is not there */
+    OTC_ADDED = 2    /* likewise, and all routes of the neighbor have it: it is added as they come */
 };
 
 /* What a rule of the policy says for one neighbor, and for which of its routes. */
@@ -112,7 +112,7 @@ struct command {
     uint8_t announce; /* 1 announce, 0 withdraw */
     uint8_t family;
     uint8_t has_path_id;
-    uint8_t differs; /* announce: enum differs_by; by what its words differ from receiver to receiver */
+    uint8_t differs;         /* announce: enum differs_by; by what its words differ from receiver to receiver */
     char text[COMMAND_TEXT]; /* the prefixes, a blank between two */
 };
 

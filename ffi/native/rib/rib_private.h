@@ -73,7 +73,7 @@ struct neighbor {
     uint64_t paths[4]; /* its routes by enum path_outcome */
     uint64_t leaks;
     uint64_t kept_back; /* those that Only to Customer keeps back from some receiver */
-    uint64_t routes; /* records, gone ones too */
+    uint64_t routes;    /* records, gone ones too */
 };
 
 struct queue { /* of routes that wait, linked by their `waiting` */
@@ -144,8 +144,8 @@ struct rib {
     uint64_t kinds[KINDS];      /* receivers by kind; external: those of none */
     uint64_t rekinded;          /* those that are of another kind now, until rib_work has marked what they have */
     struct only_to_customer otc;
-    uint64_t forgotten;         /* receivers that are gone, until `purge` is over */
-    uint64_t path_id_key[2];    /* of the path ids with which routes are announced */
+    uint64_t forgotten;      /* receivers that are gone, until `purge` is over */
+    uint64_t path_id_key[2]; /* of the path ids with which routes are announced */
     bool has_barriers;
     struct map written;         /* see written_set.h */
     uint32_t held_previous_run; /* the set of the last command, held until the next one */

@@ -89,6 +89,7 @@ class Rule:
         "as_set",
         "aspa_invalid",
         "communities",
+        "covered_by",
         "demands",
         "leak",
         "lengths",
@@ -122,6 +123,8 @@ class Rule:
         """It is for routes that have one of them; none: for all."""
         self.lengths = ALL_LENGTHS if when is None or when.prefix_length is None else _lengths(when.prefix_length)
         """The shortest and the longest prefix that it is for, of IPv4 and of IPv6."""
+        self.covered_by = None if when is None else when.covered_by
+        """It is for routes without which one of this validity would be left; None: for all."""
         self.demands = None if when is None else _demands(when)
         """What else it demands of a route; None: nothing."""
         self.treatments: dict[Validity, Treatment] = {}
@@ -144,7 +147,7 @@ class Rule:
     @property
     def for_all(self) -> bool:
         """It is for all routes of its neighbors."""
-        return not self.communities and self.lengths == ALL_LENGTHS and self.demands is None
+        return not self.communities and self.lengths == ALL_LENGTHS and self.demands is None and self.covered_by is None
 
     def receivers(self, neighbors: Iterable[str], source: str) -> list[str]:
         """Return which of the neighbors get this rule's announcements of a route learned from `source`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -46,6 +46,8 @@ class When(Mapping, frozen=True):
     prefixes: Annotated[tuple[PrefixRange, ...], Meta(min_length=1)] | None = None
     origin: Annotated[tuple[ASNumber, ...], Meta(min_length=1)] | None = None
     """The origin AS; a path whose origin can't be told (NONE, RFC 6811 section 2) has none of them."""
+    covered_by: Literal["valid", "not-found"] | None = None
+    """Of what validity a route of the same or a less specific prefix is that would be left without this one."""
     as_set: bool | None = None
     """The path has an AS_SET or AS_CONFED_SET, or has none."""
 

@@ -240,7 +240,8 @@ class Engine:
     def spoken(self, name: str, local_as: int, peer_as: int) -> None:
         """Take note of the AS numbers of a session (by its name) with a neighbor."""
         self.sessions.spoken(name, local_as, peer_as)
-        self.local_routes.rules_changed()
+        if self.local_routes.sessions:
+            self.local_routes.rules_changed()
 
     def _session(self, name: str) -> NeighborSession:
         known = self.sessions.by_name.get(name)
@@ -260,7 +261,8 @@ class Engine:
         native = known.native
         if native is None or known.agreed != session:
             native = self.sessions.speaks(neighbor, session)
-            self.local_routes.rules_changed()
+            if self.local_routes.sessions:
+                self.local_routes.rules_changed()
         faults = self._took(known, self.table.receive(known.number, native, body))
         if self.previous_run.lists:
             self._note_withdrawn(known, self.sessions.configured(known.address, session), body)

@@ -18,6 +18,7 @@ from rtrd.policy import Demands
 from rtrd.rib.terms import (
     ACTIONS,
     BY_VALIDITY,
+    COVERS,
     PATH_OUTCOMES,
     REASONS,
     TAG_KINDS,
@@ -64,6 +65,7 @@ def native_policies(policies: Policies) -> _rov.Array[_rov.NeighborPolicy]:
                 "conditions": policy.conditions,
                 "shortest": [shortest for shortest, _ in policy.lengths],
                 "longest": [longest for _, longest in policy.lengths],
+                "covered_by": COVERS.index(policy.covered_by),
                 "by_kind": policy.by_kind,
                 "otc": policy.otc,
                 "demands": ffi.NULL if policy.demands is None else _native_demands(policy.demands),

@@ -136,7 +136,8 @@ class NeighborSessions:
 
     def _native_policies(self, name: str, rules: tuple[Rule, ...]) -> list[NeighborPolicy]:
         neighbor = name.partition(" ")[0]
-        enforce, otc_as = self.kind(neighbor).enforce_first_as, self._otc_as(name)
+        enforce = self.kind(neighbor).enforce_first_as
+        otc_as = self._otc_as(name) if any(rule.otc for rule in rules) else 0
         found = []
         for rule in rules:
             to = sum(map(self._receivers.bit, rule.receivers(self._receivers, neighbor))) & ~self._receivers.turning
@@ -168,17 +169,17 @@ class NeighborSessions:
             asns = self._asns[address] = {}
         if asns is None or asns.get(name) == (local_as, peer_as) or (name not in asns and len(asns) == MOST_SESSIONS):
             return
-        before = self.kind(address), self._otc_as(name)
+        before = self.kind(address)
         asns[name] = local_as, peer_as
         self._set_kind(address)
         names = self.names(address)
-        is_other = (self.kind(address), self._otc_as(name)) != before
+        is_other = self.kind(address) != before
         if is_other:
             self._look_up_again(names)
         for each in names:
             self._set_role(each)
             known, rules = self.by_name[each], self._rules_of(each)
-            if is_other or rules != known.rules:
+            if is_other or rules != known.rules or any(rule.otc for rule in rules):
                 known.rules = rules
                 self._table.set_policy(known.number, self._native_policies(each, rules))
                 self._table.revalidate()
@@ -268,9 +269,10 @@ class NeighborSessions:
 
         None: nothing is, or it is within our AS or confederation; 0: it is not known, or not the same on all sessions.
         """
-        asns = {ours for ours, _ in self._asns.get(address, {}).values()}
-        inside = self.relation(address) == "internal" or self.kind(address).confederation
-        return None if inside else self.kind(address).role, asns.pop() if len(asns) == 1 else 0
+        asns, kind = set(self._asns.get(address, {}).values()), self.kind(address)
+        inside = kind.confederation or (bool(asns) and all(ours == theirs for ours, theirs in asns))
+        own = {ours for ours, _ in asns}
+        return None if inside else kind.role, own.pop() if len(own) == 1 else 0
 
     def _otc_as(self, name: str) -> int:
         """Give the AS of the Only to Customer that routes of a session have here if they came without; 0: none.

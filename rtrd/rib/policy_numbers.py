@@ -59,6 +59,7 @@ class Treatments:
             conditions=conditions,
             lengths=ALL_LENGTHS if rule is None else rule.lengths,
             demands=None if rule is None else rule.demands,
+            covered_by=None if rule is None else rule.covered_by,
             by_kind=sum(1 << number for number, case in enumerate(cases) if case.inside_tags),
             otc=otc,
         )

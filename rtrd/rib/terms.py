@@ -31,6 +31,9 @@ ROLES = (None, "provider", "customer", "peer", "rs", "rs-client")
 PATH_OUTCOMES = (None, "valid", "invalid", "unknown")
 """What a path is by ASPAs (draft-ietf-sidrops-aspa-verification), likewise; None: nobody judges it."""
 
+COVERS = (None, "valid", "not-found")
+"""What is left where a route goes, by its validity: the words for the native core's numbers, by index."""
+
 OTC_AS_LEARNED, OTC_CHECKED, OTC_ADDED = range(3)
 """What a rule says of Only to Customer (RFC 9234 section 5): nothing; that it counts toward receivers; that it does,
 and that all routes of the neighbor have it, since it is added as they come."""
@@ -191,6 +194,9 @@ class NeighborPolicy(NamedTuple):
     """The shortest and the longest prefix that it is for, of IPv4 and of IPv6."""
     demands: Demands | None = None
     """What else it demands of a route; None: nothing."""
+    covered_by: str | None = None
+    """It is for routes without which one of this validity (COVERS) would be left, of the same or a less specific prefix;
+    None: for all."""
     by_kind: int = 0
     """Bit i: what an announcement of `variants[i]` carries depends on the kind of the receiver."""
     otc: int = OTC_AS_LEARNED

@@ -15,7 +15,7 @@ static bool are_sound(const struct neighbor_policy *policies, size_t n)
         for (int validity = 0; validity < 4; validity++)
             if (policies[i].action[validity] > ACTION_ANNOUNCE)
                 return false;
-        if (policies[i].otc > OTC_ADDED)
+        if (policies[i].otc > OTC_ADDED || policies[i].covered_by > COVER_NOT_FOUND)
             return false;
         const uint8_t others[] = {policies[i].as_set, policies[i].path_invalid, policies[i].leak};
         for (size_t j = 0; j < sizeof others; j++)
@@ -23,8 +23,8 @@ static bool are_sound(const struct neighbor_policy *policies, size_t n)
                 return false;
     }
     const struct neighbor_policy *last = &policies[n - 1];
-    return !last->conditions && !last->demands && !last->shortest[0] && !last->shortest[1] && last->longest[0] >= 32 &&
-           last->longest[1] >= 128;
+    return !last->conditions && !last->demands && !last->covered_by && !last->shortest[0] && !last->shortest[1] &&
+           last->longest[0] >= 32 && last->longest[1] >= 128;
 }
 
 static struct policies *copy_of(const struct neighbor_policy *policies, size_t n)
@@ -52,7 +52,8 @@ static bool do_the_same(const struct policies *a, const struct policies *b)
             memcmp(x->shortest, y->shortest, sizeof x->shortest) != 0 ||
             memcmp(x->longest, y->longest, sizeof x->longest) != 0 || x->as_set != y->as_set ||
             x->path_invalid != y->path_invalid || x->leak != y->leak || x->enforce_first_as != y->enforce_first_as ||
-            x->conditions != y->conditions || x->otc != y->otc || !demands_equal(x->demands, y->demands))
+            x->conditions != y->conditions || x->otc != y->otc || x->covered_by != y->covered_by ||
+            !demands_equal(x->demands, y->demands))
             return false;
     }
     return true;
@@ -63,6 +64,16 @@ struct neighbor *neighbor_at(const struct rib *rib, uint32_t number)
     if (number >= rib->neighbors_n || !rib->neighbors[number].used || rib->neighbors[number].retired)
         return NULL;
     return &rib->neighbors[number];
+}
+
+/* Takes note whether the neighbor's policies ask for covers. */
+static void want_cover(struct rib *rib, struct neighbor *neighbor)
+{
+    bool wants = false;
+    for (size_t i = 0; i < neighbor->policies->n; i++)
+        wants |= neighbor->policies->at[i].covered_by != COVER_NONE;
+    rib->covers.wanted += (uint32_t)wants - (uint32_t)neighbor->wants_cover;
+    neighbor->wants_cover = wants;
 }
 
 int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policies, size_t n, const uint8_t rank[17])
@@ -90,6 +101,7 @@ int32_t rib_neighbor_add(struct rib *rib, const struct neighbor_policy *policies
         rib->neighbors_n++;
     rib->neighbors[number] = (struct neighbor){.policies = copy, .owner = owner, .used = true};
     memcpy(rib->neighbors[number].rank, rank, sizeof rib->neighbors[number].rank);
+    want_cover(rib, &rib->neighbors[number]);
     return (int32_t)number;
 }
 
@@ -118,6 +130,7 @@ int rib_neighbor_policy(struct rib *rib, uint32_t number, const struct neighbor_
     if (!now)
         return -1;
     keep_before(neighbor, now);
+    want_cover(rib, neighbor);
     return 0;
 }
 

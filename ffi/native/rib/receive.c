@@ -60,7 +60,8 @@ static void count(const struct rib *rib, const struct route *route, bool more)
 static void become(struct rib *rib, uint32_t number, enum validity validity, enum path_outcome path, bool leak)
 {
     struct route *route = route_at(rib, number);
-    bool same = (route->bits & VALIDITY_BITS) == (unsigned)validity;
+    unsigned was = route->bits & VALIDITY_BITS;
+    bool same = was == (unsigned)validity;
     count(rib, route, false);
     uint16_t variant = route_variant(rib, number);
     /* What is invalid from now on is withdrawn, also if nothing was announced; a path that stays withdrawn is not. */
@@ -73,6 +74,27 @@ static void become(struct rib *rib, uint32_t number, enum validity validity, enu
     if (!same)
         *since_at(rib, number) = rib->now;
     count(rib, route, true);
+    covers_changed(rib, number, was, validity);
+}
+
+void route_set_cover(struct rib *rib, uint32_t number, enum cover cover)
+{
+    struct route *route = route_at(rib, number);
+    if (route->cover == cover)
+        return;
+    unsigned validity = route->bits & VALIDITY_BITS;
+    uint8_t did = (uint8_t)route_did(rib, number), path = (uint8_t)(route->path | (route->leak ? CHANGE_LEAK : 0));
+    const struct neighbor_policy *policy = route_policy(rib, number);
+    if (route_retagged(rib, number))
+        route->bits |= OUTDATED_BOTH;
+    uint16_t variant = route_variant(rib, number);
+    route->cover = cover & 3;
+    if (variant != route_variant(rib, number))
+        route->bits |= OUTDATED_BOTH;
+    if (policy->receivers != route_policy(rib, number)->receivers || route_action(rib, number) != ACTION_WITHDRAW)
+        route->bits &= (uint8_t)~WITHDRAWN_BOTH;
+    if (did != route_action(rib, number))
+        change_note(rib, number, (uint8_t)validity, (uint8_t)validity, did, path);
 }
 
 void route_set_validity(struct rib *rib, uint32_t number, enum validity validity)
@@ -105,6 +127,8 @@ static uint32_t announce_new(struct rib *rib, uint32_t *first, uint32_t neighbor
     route->leak = route_leak(rib, route);
     count(rib, route, true);
     rib->state.routes++;
+    covers_route_came(rib, number);
+    covers_changed(rib, number, VALIDITY_UNVERIFIED, validity);
     change_came(rib, number);
     return number;
 }
@@ -137,6 +161,8 @@ static void announce_again(struct rib *rib, uint32_t number, uint32_t attrs, enu
     bool leak = route_leak(rib, route);
     if ((route->bits & VALIDITY_BITS) != (unsigned)validity || route->path != (unsigned)path || route->leak != leak)
         become(rib, number, validity, path, leak);
+    covers_route_came(rib, number);
+    covers_changed(rib, number, VALIDITY_UNVERIFIED, validity);
     change_came(rib, number);
 }
 
@@ -210,12 +236,14 @@ int64_t rib_announce_text(struct rib *rib, uint32_t neighbor, uint32_t attrs, co
 void route_withdraw(struct rib *rib, uint32_t number)
 {
     struct route *route = route_at(rib, number);
+    unsigned was = route->bits & VALIDITY_BITS;
     change_goes(rib, number);
     if (!route_gone(rib, route)) {
         count(rib, route, false);
         rib->state.routes--;
     }
     route->bits |= GONE;
+    covers_changed(rib, number, was, VALIDITY_UNVERIFIED);
     bool alone = chain_of_route(rib, number) == number && route->next == NO_ROUTE;
     if (alone && !route->advertised && route->waiting == NOT_WAITING)
         route_remove(rib, number);

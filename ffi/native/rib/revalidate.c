@@ -70,6 +70,7 @@ void rib_revalidate(struct rib *rib)
     walk_begin(&revalidate->all, NULL);
     revalidate->cause = rib->changes.given;
     rib->state.work = true;
+    covers_all_again(rib);
 }
 
 /* Every route has been marked that had to be. */
@@ -114,7 +115,9 @@ static void validate(struct rib *rib, struct batch *batch)
         if (route_retagged(rib, batch->numbers[i]))
             route->bits |= OUTDATED_BOTH;
         route_set_validity(rib, batch->numbers[i], (enum validity)validities[i]);
-        outbox_consider(rib, batch->numbers[i]);
+        /* Where all covers are to be looked at, its action may be another one then; its turn comes there. */
+        if (!neighbor_of(rib, route)->wants_cover || !covers_all_wait(rib))
+            outbox_consider(rib, batch->numbers[i]);
     }
     batch->n = 0;
 }
@@ -204,10 +207,11 @@ bool rib_work(struct rib *rib, size_t budget)
     if (!judging_paths(rib, &budget)) {
         validate_list(rib, &budget);
         validate_all(rib, &budget);
-        judging_routes(rib, &budget);
+        if (!judging_routes(rib, &budget))
+            covers_work(rib, &budget);
     }
     rib->changes.cause = CAUSE_UPDATE;
     rib->state.work = !rib->judging.over || !walk_is_over(&rib->purge) || !walk_is_over(&revalidate->all) ||
-                      revalidate->at < revalidate->list.n;
+                      revalidate->at < revalidate->list.n || covers_wait(rib);
     return rib->state.work;
 }

@@ -48,6 +48,7 @@ void rib_free(struct rib *rib)
         policies_free(rib->neighbors[i].policies);
     free(rib->neighbors);
     revalidate_forget(&rib->revalidate);
+    covers_free(&rib->covers);
     free(rib->changes.at);
     free(rib->our_tags);
     free(rib->conditions);

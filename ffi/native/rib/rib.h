@@ -24,6 +24,7 @@
  *     walk.c          goes over all routes, or those that a prefix covers, in slices
  *     attrs.c         attribute sets, by number            index.c   prefixes in order
  *     demands.c       what a rule demands of a route
+ *     covers.c        what else leads to the prefix of a route, which a rule may ask, too
  *     written_set.h   what was written since the last send barrier
  * and beside the way:
  *     previous_run.c  what a previous run announced        changes.c  changes of validity, for whoever asks
@@ -65,6 +66,10 @@ enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_A
 #define CASE_PATH_INVALID 4 /* more for a path that is invalid by ASPAs, */
 #define CASE_LEAK 8         /* more for a route that has leaked */
 
+/* What is left where a route goes: by which other route of the same or a less specific prefix it would still be
+ * reached. A valid one tells more than one not found. */
+enum cover { COVER_NONE = 0, COVER_VALID = 1, COVER_NOT_FOUND = 2 };
+
 /* What a rule says of Only to Customer (RFC 9234 section 5). */
 enum otc_rule {
     OTC_AS_LEARNED = 0, /* nothing is done */
@@ -84,6 +89,7 @@ struct neighbor_policy {
     uint8_t leak;             /* and of routes that have leaked */
     uint8_t enforce_first_as; /* what has TRAIT_OTHER_FIRST_AS is not announced */
     uint8_t otc;              /* enum otc_rule */
+    uint8_t covered_by;       /* it is for routes of this enum cover; COVER_NONE: for all */
     uint8_t shortest[2];      /* prefixes that it is for: IPv4, IPv6 */
     uint8_t longest[2];
     uint32_t conditions;     /* it is for sets that meet one of them; 0: for all */

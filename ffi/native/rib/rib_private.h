@@ -35,7 +35,7 @@ struct route {
     uint32_t path : 2;      /* enum path_outcome: by the ASPAs that counted when the route was looked at last */
     uint32_t leak : 1;      /* as its Only to Customer says (RFC 9234 section 5) */
     uint32_t kept_back : 1; /* its neighbor counts it as such */
-    uint32_t spare : 2;
+    uint32_t cover : 2;     /* enum cover, as it was when it was looked at last; only where its neighbor wants_cover */
     uint32_t path_id;
     uint32_t next;    /* route of the same prefix; in the free list: the next free one */
     uint32_t waiting; /* the next in the outbox; NO_ROUTE: the last one; NOT_WAITING: not in it */
@@ -68,6 +68,7 @@ struct neighbor {
     bool used, retired;
     bool outdated;     /* its routes may be advertised with other additions, until rib_work has marked them */
     bool previous_run; /* its routes are what a previous run announced */
+    bool wants_cover;  /* some policy of it asks what else covers a route */
     uint8_t role;      /* enum local_role */
     uint64_t counts[4];
     uint64_t paths[4]; /* its routes by enum path_outcome */
@@ -103,6 +104,25 @@ struct judging { /* what is left to do since ASPAs changed: first all paths, the
     uint32_t cause;
 };
 
+enum { COVERS_WAIT_MOST = 4096 };
+
+struct changed_cover { /* a prefix with a route that came, went or changed its validity */
+    struct prefix prefix;
+    bool below;     /* it is another cover for what it covers; else only for its own routes */
+    uint32_t cause; /* of the changes that come of it */
+};
+
+struct covers {
+    uint32_t wanted;            /* neighbors that want them */
+    uint32_t lengths[2][129];   /* prefixes of each length, by family */
+    struct changed_cover *list; /* those before `at` are done */
+    size_t n, room, at;
+    struct walk walk; /* over what list[at] covers; over: not yet begun */
+    struct walk all;  /* over all routes */
+    bool again;       /* another one is to follow */
+    uint32_t cause;   /* of `all` */
+};
+
 struct only_to_customer { /* what is done about it toward the receivers (RFC 9234 section 5) */
     uint64_t kept_back;   /* they do not get what has it */
     uint64_t unknown;     /* nor these what would need it: of which AS nobody knows */
@@ -134,6 +154,7 @@ struct rib {
     struct condition *conditions;
     struct revalidate revalidate;
     struct judging judging;
+    struct covers covers;
     struct walk purge;          /* of what retired neighbors and forgotten receivers have */
     struct queue outbox;        /* routes for which something may have to be written */
     struct queue parked;        /* those of them that wait for the next send barrier */
@@ -258,17 +279,32 @@ void outbox_consider(struct rib *rib, uint32_t number);
 enum path_outcome route_path(struct rib *rib, const struct route *route); /* by the ASPAs of now */
 bool route_leak(const struct rib *rib, const struct route *route);        /* as Only to Customer says */
 
+/* covers.c */
+void covers_free(struct covers *covers);
+/* All covers are to be looked at again, in rib_work. */
+void covers_all_again(struct rib *rib);
+/* A route that is not gone is new: its own cover. */
+void covers_route_came(struct rib *rib, uint32_t number);
+/* A route was of a validity for others, and is of another one now; VALIDITY_UNVERIFIED: it was not, or is not there. */
+void covers_changed(struct rib *rib, uint32_t number, unsigned was, unsigned now);
+bool covers_wait(const struct rib *rib);     /* something is to be looked at, */
+bool covers_all_wait(const struct rib *rib); /* and that is all routes */
+
 /* receive.c */
 /* Takes a route off the front of `text`. 1: it is read, 0: it is none, -1: the text has no LF. */
 int nlri_take(const char **text, size_t *size, struct nlri *out);
 /* Gives a route that is not gone its validity, and what its path is now; its action may be another one then. */
 void route_set_validity(struct rib *rib, uint32_t number, enum validity validity);
+/* Gives a route that is not gone another cover, likewise. */
+void route_set_cover(struct rib *rib, uint32_t number, enum cover cover);
 /* The neighbor has the route no longer. Its record stays until what was written for it is withdrawn. */
 void route_withdraw(struct rib *rib, uint32_t number);
 
 /* judging.c */
 bool judging_paths(struct rib *rib, size_t *budget);  /* false: all paths are judged */
 bool judging_routes(struct rib *rib, size_t *budget); /* false: the routes have what came out */
+
+bool covers_work(struct rib *rib, size_t *budget); /* covers.c. False: all covers are looked at */
 
 /* revalidate.c */
 void revalidate_forget(struct revalidate *revalidate); /* frees what it holds */

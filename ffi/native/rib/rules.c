@@ -23,6 +23,8 @@ void neighbor_end(struct rib *rib, struct neighbor *neighbor)
     policies_free(neighbor->policies);
     neighbor->policies = NULL;
     neighbor->used = false;
+    rib->covers.wanted -= neighbor->wants_cover;
+    neighbor->wants_cover = false;
 }
 
 bool route_gone(const struct rib *rib, const struct route *route)
@@ -38,6 +40,7 @@ static const struct neighbor_policy *first_for(const struct rib *rib, uint32_t n
     for (; i + 1 < policies->n; i++) {
         const struct neighbor_policy *policy = &policies->at[i];
         if (route->len >= policy->shortest[family] && route->len <= policy->longest[family] &&
+            (!policy->covered_by || policy->covered_by == route->cover) &&
             (!policy->conditions || (policy->conditions & summary_of(rib, route)->conditions)) &&
             (!policy->demands ||
              demands_met(policy->demands, route_family(number), route->addr, route->len, summary_of(rib, route))))

@@ -100,17 +100,26 @@ uint32_t *make_chain(struct rib *rib, const struct prefix *prefix, size_t near)
 {
     uint8_t key[INDEX_KEY_MOST];
     prefix_key(prefix, key);
-    return index_put(&rib->prefixes[family_at(prefix->family)], near, key, NO_ROUTE);
+    uint32_t *first = index_put(&rib->prefixes[family_at(prefix->family)], near, key, NO_ROUTE);
+    if (first && *first == NO_ROUTE)
+        rib->covers.lengths[family_at(prefix->family)][prefix->len]++;
+    return first;
+}
+
+static void remove_chain(struct rib *rib, const struct prefix *prefix)
+{
+    uint8_t key[INDEX_KEY_MOST];
+    prefix_key(prefix, key);
+    index_remove(&rib->prefixes[family_at(prefix->family)], key);
+    rib->covers.lengths[family_at(prefix->family)][prefix->len]--;
 }
 
 uint32_t add_route(struct rib *rib, uint32_t *first, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri)
 {
     uint32_t number = route_take(rib, nlri->prefix.family);
     if (number == NO_ROUTE) {
-        uint8_t key[INDEX_KEY_MOST];
-        prefix_key(&nlri->prefix, key);
         if (*first == NO_ROUTE)
-            index_remove(&rib->prefixes[family_at(nlri->prefix.family)], key);
+            remove_chain(rib, &nlri->prefix);
         return NO_ROUTE;
     }
     struct route *route = route_at(rib, number);
@@ -142,7 +151,7 @@ void route_remove(struct rib *rib, uint32_t number)
     if (at)
         *at = route->next;
     if (first && *first == NO_ROUTE)
-        index_remove(index, key);
+        remove_chain(rib, &prefix);
     attrs_release(&rib->attrs, route->attrs);
     struct neighbor *neighbor = neighbor_of(rib, route);
     if (--neighbor->routes == 0 && neighbor->retired)

@@ -54,3 +54,15 @@ void walk_step(struct walk *walk)
     walk->passed = true;
     index_next(&walk->position);
 }
+
+void walk_over_covered(struct walk *walk, const struct prefix *prefix)
+{
+    struct prefix last = *prefix; /* what comes after this in the order of keys: it is none of a prefix */
+    size_t size = address_size(prefix->family);
+    for (size_t bit = prefix->len; bit < 8 * size; bit++)
+        last.addr[bit / 8] |= (uint8_t)(0x80u >> bit % 8);
+    last.len = UINT8_MAX;
+    prefix_key(&last, walk->key);
+    walk->passed = true;
+    walk->version = 0; /* of no index: it is searched for */
+}

@@ -31,5 +31,7 @@ static inline bool walk_is_over(const struct walk *walk) { return walk->within.f
 bool walk_at(const struct rib *rib, struct walk *walk, uint32_t *chain);
 /* On to the next prefix. */
 void walk_step(struct walk *walk);
+/* On to the next prefix that this one does not cover; it is the one that the walk has come to. */
+void walk_over_covered(struct walk *walk, const struct prefix *prefix);
 
 #endif

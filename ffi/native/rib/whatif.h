@@ -12,10 +12,6 @@
 
 /* ---- Python sees this ---- */
 
-/* What is left of a route that would be invalid: by which other route of the same or a less specific prefix it would
- * still be reached. */
-enum cover { COVER_NONE = 0, COVER_VALID = 1, COVER_NOT_FOUND = 2 };
-
 struct whatif_row {
     struct prefix prefix;
     int64_t origin;

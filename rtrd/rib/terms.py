@@ -195,7 +195,7 @@ class NeighborPolicy(NamedTuple):
     demands: Demands | None = None
     """What else it demands of a route; None: nothing."""
     covered_by: str | None = None
-    """It is for routes without which one of this validity (COVERS) would be left, of the same or a less specific prefix;
+    """It is for routes without which one of this validity (COVERS) would be left, of its prefix or a less specific one;
     None: for all."""
     by_kind: int = 0
     """Bit i: what an announcement of `variants[i]` carries depends on the kind of the receiver."""

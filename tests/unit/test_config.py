@@ -299,7 +299,7 @@ ACTIONS = [
     ("not_found: {action: hold}", "unknown key 'not_found'; did you mean 'not-found'?"),
     ("as-set: {action: announce}", "as-set.action: expected one of hold, observe, withdraw, found 'announce'"),
     ("as-set: by-valdity", "as-set: expected one of by-validity, found 'by-valdity'; did you mean 'by-validity'?"),
-    ("when: {}", "when: needs 'communities', 'prefix-length', 'prefixes', 'origin' or 'as-set'"),
+    ("when: {}", "when: needs 'communities', 'prefix-length', 'prefixes', 'origin', 'covered-by' or 'as-set'"),
     ("when: {prefix-length: {}}", "when.prefix-length: needs 'ipv4' or 'ipv6', or no prefix is meant"),
     (
         "when: {prefix-length: {ipv4: [25]}}",

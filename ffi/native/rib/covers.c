@@ -100,6 +100,27 @@ static enum cover without(struct tally tally, const struct rib *rib, const struc
     return better(above, cover_of_tally(&tally));
 }
 
+/* Gives a route that is not gone another cover; its action may be another one then. */
+static void set_cover(struct rib *rib, uint32_t number, enum cover cover)
+{
+    struct route *route = route_at(rib, number);
+    if (route->cover == cover)
+        return;
+    unsigned validity = route->bits & VALIDITY_BITS;
+    uint8_t did = (uint8_t)route_did(rib, number), path = (uint8_t)(route->path | (route->leak ? CHANGE_LEAK : 0));
+    const struct neighbor_policy *policy = route_policy(rib, number);
+    if (route_retagged(rib, number))
+        route->bits |= OUTDATED_BOTH;
+    uint16_t variant = route_variant(rib, number);
+    route->cover = cover & 3;
+    if (variant != route_variant(rib, number))
+        route->bits |= OUTDATED_BOTH;
+    if (policy->receivers != route_policy(rib, number)->receivers || route_action(rib, number) != ACTION_WITHDRAW)
+        route->bits &= (uint8_t)~WITHDRAWN_BOTH;
+    if (did != route_action(rib, number))
+        change_note(rib, number, (uint8_t)validity, (uint8_t)validity, did, path);
+}
+
 static bool has_more_specific(const struct rib *rib, const struct prefix *prefix)
 {
     const struct index *index = &rib->prefixes[family_at(prefix->family)];
@@ -252,7 +273,7 @@ static void look_at(struct rib *rib, uint32_t chain, const struct tally *tally, 
         const struct neighbor *neighbor = neighbor_of(rib, route);
         if (!neighbor->wants_cover || neighbor->previous_run || route_gone(rib, route))
             continue;
-        route_set_cover(rib, chain, without(*tally, rib, route, above));
+        set_cover(rib, chain, without(*tally, rib, route, above));
         outbox_consider(rib, chain);
     }
 }

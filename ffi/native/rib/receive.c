@@ -77,26 +77,6 @@ static void become(struct rib *rib, uint32_t number, enum validity validity, enu
     covers_changed(rib, number, was, validity);
 }
 
-void route_set_cover(struct rib *rib, uint32_t number, enum cover cover)
-{
-    struct route *route = route_at(rib, number);
-    if (route->cover == cover)
-        return;
-    unsigned validity = route->bits & VALIDITY_BITS;
-    uint8_t did = (uint8_t)route_did(rib, number), path = (uint8_t)(route->path | (route->leak ? CHANGE_LEAK : 0));
-    const struct neighbor_policy *policy = route_policy(rib, number);
-    if (route_retagged(rib, number))
-        route->bits |= OUTDATED_BOTH;
-    uint16_t variant = route_variant(rib, number);
-    route->cover = cover & 3;
-    if (variant != route_variant(rib, number))
-        route->bits |= OUTDATED_BOTH;
-    if (policy->receivers != route_policy(rib, number)->receivers || route_action(rib, number) != ACTION_WITHDRAW)
-        route->bits &= (uint8_t)~WITHDRAWN_BOTH;
-    if (did != route_action(rib, number))
-        change_note(rib, number, (uint8_t)validity, (uint8_t)validity, did, path);
-}
-
 void route_set_validity(struct rib *rib, uint32_t number, enum validity validity)
 {
     const struct route *route = route_at(rib, number);

@@ -108,7 +108,7 @@ enum { COVERS_WAIT_MOST = 4096 };
 
 struct changed_cover { /* a prefix with a route that came, went or changed its validity */
     struct prefix prefix;
-    bool below;     /* it is another cover for what it covers; else only for its own routes */
+    bool below;     /* it is another cover for what it covers; else only for the routes of it */
     uint32_t cause; /* of the changes that come of it */
 };
 
@@ -287,24 +287,21 @@ void covers_all_again(struct rib *rib);
 void covers_route_came(struct rib *rib, uint32_t number);
 /* A route was of a validity for others, and is of another one now; VALIDITY_UNVERIFIED: it was not, or is not there. */
 void covers_changed(struct rib *rib, uint32_t number, unsigned was, unsigned now);
-bool covers_wait(const struct rib *rib);     /* something is to be looked at, */
-bool covers_all_wait(const struct rib *rib); /* and that is all routes */
+bool covers_wait(const struct rib *rib);           /* something is to be looked at, */
+bool covers_all_wait(const struct rib *rib);       /* and that is all routes */
+bool covers_work(struct rib *rib, size_t *budget); /* false: nothing is, any more */
 
 /* receive.c */
 /* Takes a route off the front of `text`. 1: it is read, 0: it is none, -1: the text has no LF. */
 int nlri_take(const char **text, size_t *size, struct nlri *out);
 /* Gives a route that is not gone its validity, and what its path is now; its action may be another one then. */
 void route_set_validity(struct rib *rib, uint32_t number, enum validity validity);
-/* Gives a route that is not gone another cover, likewise. */
-void route_set_cover(struct rib *rib, uint32_t number, enum cover cover);
 /* The neighbor has the route no longer. Its record stays until what was written for it is withdrawn. */
 void route_withdraw(struct rib *rib, uint32_t number);
 
 /* judging.c */
 bool judging_paths(struct rib *rib, size_t *budget);  /* false: all paths are judged */
 bool judging_routes(struct rib *rib, size_t *budget); /* false: the routes have what came out */
-
-bool covers_work(struct rib *rib, size_t *budget); /* covers.c. False: all covers are looked at */
 
 /* revalidate.c */
 void revalidate_forget(struct revalidate *revalidate); /* frees what it holds */

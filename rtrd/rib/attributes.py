@@ -113,7 +113,7 @@ def announced(
     attributes = for_kind(attributes, kind)
     if treatment.otc is not None:
         attributes = _with_otc(attributes, treatment.otc or otc_given)
-    tags = treatment.all_tags if kind == "internal" else treatment.tags
+    tags = treatment.tags + treatment.inside_tags if kind == "internal" else treatment.tags
     standard = [tag.numbers for tag in tags if tag.kind == "standard"]
     large = [tag.numbers for tag in tags if tag.kind == "large"]
     extended = [tag.numbers[0] for tag in tags if tag.kind == "extended"]

@@ -414,8 +414,8 @@ class Engine:
 
     def _parts_of(self, command: Command) -> Iterable[Command]:
         """Give a command for each wording that its receivers get."""
-        if not (command.by_kind or command.by_otc):
-            return (command,)
+        if not (command.by_kind or command.by_otc) or not command.receivers & command.receivers - 1:
+            return (command,)  # of one receiver there is one
         alike: dict[tuple[str, int], int] = {}
         for address in self.receivers.names(command.receivers):
             bit = self.receivers.bit(address)

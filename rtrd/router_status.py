@@ -65,8 +65,8 @@ def counts_of(router: Router, names: Iterable[str]) -> dict[str, int]:
 
 
 def path_counts_of(router: Router, names: Iterable[str]) -> dict[str, int]:
-    """How many of them have a path of which outcome, or have leaked (RouteTable.path_counts)."""
-    total: dict[str, int] = dict.fromkeys([*map(str, PATH_OUTCOMES[1:]), "leak"], 0)
+    """How many of them have a path of which outcome, have leaked, or are kept back (RouteTable.path_counts)."""
+    total: dict[str, int] = dict.fromkeys([*map(str, PATH_OUTCOMES[1:]), "leak", "kept_back"], 0)
     by_name, table = router.engine.sessions.by_name, router.engine.table
     for name in names:
         if (session := by_name.get(name)) is not None:

@@ -37,6 +37,10 @@ def told(story: Story) -> dict[str, int | str | None]:
     return found
 
 
+def counts_of(story: Story) -> dict[str, int]:
+    return story.engine.table.path_counts(story.engine.sessions.by_name[A].number)
+
+
 def row(story: Story) -> Route:
     ((_, found),) = story.engine.routes()
     return found
@@ -60,11 +64,11 @@ def test_the_procedures_of_both_ends(sender: str | None, receiver: str | None, c
     assert told(story) == expected
     kept_back = EBGP not in expected
     assert story.engine.receivers.names(row(story).kept_back) == ((EBGP,) if kept_back else ())
-    assert story.engine.sessions.path_counts_by_neighbor()[A]["kept_back"] == kept_back
+    assert counts_of(story)["kept_back"] == kept_back
     assert told(story) == {}
     story.engine.table.withdraw(row(story).neighbor, [PREFIX])
     assert told(story) == dict.fromkeys(expected, "withdraw")
-    assert story.engine.sessions.path_counts_by_neighbor()[A]["kept_back"] == 0
+    assert counts_of(story)["kept_back"] == 0
 
 
 def test_nothing_is_done_unless_a_rule_says_so() -> None:
@@ -94,8 +98,8 @@ def test_each_change_of_what_counts_is_told() -> None:
         assert told(story) == {}
         expected = told(fresh)
         assert {where: words for where, words in stands.items() if words != "withdraw"} == expected
-        counts = story.engine.sessions.path_counts_by_neighbor()[A]
-        assert counts == fresh.engine.sessions.path_counts_by_neighbor()[A]
+        counts = counts_of(story)
+        assert counts == counts_of(fresh)
 
 
 def test_of_several_routes_the_one_that_may_go_there_does() -> None:

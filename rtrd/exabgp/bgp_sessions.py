@@ -101,15 +101,17 @@ class BGPSessions:
 
         Where it is not certain whether path ids come, octets don't tell: then nothing is known until the next OPEN. An
         IPv6 next hop of IPv4 routes, of which the list says nothing, counts as agreed on: its length tells what it is.
+        What was kept is not forgotten when it doesn't fit: a list that is read late, since one of both stood still,
+        makes a session look younger than it is.
         """
         key = neighbor, told.local
         if key in self.agreed:
             return False
         waited = neighbor in self.waiting
-        before = self._before.pop(key, None)
+        before = self._before.get(key)
         since = None if told.up_for is None else now - told.up_for
         if before is not None and since is not None and -EARLIER <= since - before.since <= LATER:
-            self._kept[key] = before
+            self._kept[key] = self._before.pop(key)
             self._opens[key] = {"send": before.sent, "receive": before.received}
             self._agree(key, self._opens[key])
         elif told.path_ids is not None:
@@ -117,11 +119,16 @@ class BGPSessions:
                 told.local_as, told.router_id, told.four_octet_as, takes_path_ids=told.path_ids, extended_next_hop=True
             )
             theirs = ours._replace(asn=told.peer_as, router_id=0, sends_path_ids=told.path_ids)
+            self._before.pop(key, None)
             self.agreed[key] = agreed(ours, theirs)._replace(addresses=key)
         else:
             return False
         self.waiting.pop(neighbor, None)
         return waited
+
+    def doubtful(self, neighbor: str, local: str) -> bool:
+        """Tell whether something was kept of a session that may be another one now."""
+        return (neighbor, local) in self._before
 
     def unreadable(self, neighbor: str, now: float) -> None:
         """Take note of an UPDATE by a session of which it is not known what it agreed on: its routes wait."""
@@ -138,5 +145,6 @@ class BGPSessions:
 
     def _agree(self, key: tuple[str, str], opens: dict[str, bytes]) -> BGPSession:
         self.waiting.pop(key[0], None)
+        self._before.pop(key, None)
         self.agreed[key] = agreed(read_open(opens["send"]), read_open(opens["receive"]))._replace(addresses=key)
         return self.agreed[key]

@@ -41,6 +41,8 @@ from rtrd.rib.engine import Engine
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
 CONFIRM = 1.0
 """Seconds until the neighbors are listed again when one is missing."""
+LISTED_AGAIN = 5
+"""Sessions in lists that may have been read late, for which another list is asked for soon, and not in a minute."""
 CONFIGURATION_AFTER = 3.0
 """Seconds after the first list of the neighbors until ExaBGP is asked how they are configured."""
 CONFIGURATION_EVERY = 300.0
@@ -83,6 +85,7 @@ class Conversation:
         self._unlisted: set[str] = set()  # neighbors of which ExaBGP keeps no list of what they send
         self._asked = NEIGHBORS  # of the two lists of neighbors
         self._whole: bool | None = None  # the list; None: it is not over
+        self._again = LISTED_AGAIN
         self._listing = False  # a summary has begun, and its `done` is to come
         self._behind = False  # the summary behind it is being read
         self._configuration_asked = -math.inf
@@ -309,6 +312,9 @@ class Conversation:
         self.startup.as_known(address, self._clock())
         if self.bgp_sessions.listed(address, found._replace(local=local), self._wall()):
             self.gate.wants_refresh(address, self._clock())  # UPDATEs that came before could not be read
+        elif self._again and self.bgp_sessions.doubtful(address, local):
+            self._again -= 1
+            self.gate.neighbors_due = min(self.gate.neighbors_due, self._clock() + CONFIRM)
 
     def _in_summary(self, row: SessionRow) -> None:
         if not row.established:

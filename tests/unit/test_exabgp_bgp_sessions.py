@@ -86,6 +86,19 @@ def test_another_session_is_not_and_its_routes_wait(sessions: BGPSessions, told:
     assert now.waiting == {}
 
 
+def test_a_list_that_is_read_late_is_not_the_last_word(sessions: BGPSessions) -> None:
+    """rtrd or ExaBGP stood still between the question and the answer."""
+    now = after_a_restart(sessions)
+    now.unreadable(PEER, UP + 5)
+    assert not now.listed(PEER, UNCLEAR, UP + 19), "it looks nine seconds younger than it is"
+    assert now.doubtful(PEER, LOCAL), "so that another list is asked for"
+    assert now.kept() == sessions.kept(), "also over another restart"
+    assert now.listed(PEER, UNCLEAR._replace(up_for=20), UP + 20)
+    assert now.agreed[PEER, LOCAL] == AGREED
+    assert now.kept() == sessions.kept()
+    assert not now.doubtful(PEER, LOCAL)
+
+
 def test_what_a_list_says_for_certain_counts_if_no_open_was_heard(sessions: BGPSessions) -> None:
     certain = UNCLEAR._replace(path_ids=frozenset({4}))
     now = BGPSessions()

@@ -212,7 +212,10 @@ void covers_route_came(struct rib *rib, uint32_t number)
     struct tally tally = tally_of(rib, chain_of(rib, &one.prefix));
     size_t cost = tally.n;
     enum cover above = cover_above(rib, &one.prefix, AT_ONCE, &cost);
+    uint16_t variant = route_variant(rib, number);
     route->cover = without(tally, rib, route, above) & 3;
+    if (variant != route_variant(rib, number)) /* one that has come back may be advertised still */
+        route->bits |= OUTDATED_BOTH;
     if (cost > AT_ONCE)
         have_wait(rib, &one);
 }

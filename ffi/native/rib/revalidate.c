@@ -132,10 +132,15 @@ static bool validate_walk(struct rib *rib, struct walk *walk, size_t *budget)
     bool more;
     for (; (more = walk_at(rib, walk, &chain)) && *budget; walk_step(walk)) {
         for (; chain != NO_ROUTE; chain = route_at(rib, chain)->next) {
-            const struct route *route = route_at(rib, chain);
+            struct route *route = route_at(rib, chain);
             spend(budget);
-            if (route_gone(rib, route) || neighbor_of(rib, route)->previous_run)
+            if (neighbor_of(rib, route)->previous_run)
                 continue;
+            if (route_gone(rib, route)) { /* another one must not inherit what is advertised in other words */
+                if (route_retagged(rib, chain))
+                    route->bits |= OUTDATED_BOTH;
+                continue;
+            }
             __builtin_prefetch(&rib->attrs.sets[route->attrs]);
             batch.prefixes[batch.n] = route_prefix(rib, chain);
             batch.numbers[batch.n++] = chain;

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
-from bench import generate, relay
-from bench.crowd import NOTIFY, Crowd, apart
+from bench import generate, relay, servers
+from bench.crowd import HOST, NOTIFY, Crowd, apart
 from bench.pipe import Router
 from bench.report import Comparison, interleaved
 from bench.section import Setting
-from bench.sync import HOST, LIMIT, sync_time
+from bench.servers import LIMIT
+from bench.sync import sync_time
 
 CUSTOMERS, PROVIDERS = 50_000, 3
 """Fifteen times those of October 2026."""
@@ -26,12 +27,12 @@ def served(setting: Setting) -> list[Comparison]:
     """Let routers of version 2 load VRPs and ASPAs, and then hear of one customer's new list."""
     vrps, folder, clients = setting.vrps, setting.folder, setting.sized(relay.CLIENTS)
     customers = generate.aspas(setting.sized(CUSTOMERS), PROVIDERS)
-    plain = relay.start(folder, "plain", vrps, relay.rtrd_cache)
-    cache = relay.start(folder, "with-aspas", vrps, relay.rtrd_cache, customers)
-    size, pdu = relay.octets(vrps), 12 + 4 * PROVIDERS
+    plain = servers.start(folder, "plain", vrps, servers.rtrd_cache)
+    cache = servers.start(folder, "with-aspas", vrps, servers.rtrd_cache, customers)
+    size, pdu = servers.octets(vrps), 12 + 4 * PROVIDERS
     try:
         for server in (plain, cache):
-            relay.ready(server.port)
+            servers.ready(server.port)
         watcher = Crowd(cache.port, 1, 2)
         for server in (plain, cache):
             Crowd(server.port, 1, 2).load(size + (server is cache) * pdu * len(customers))
@@ -41,7 +42,7 @@ def served(setting: Setting) -> list[Comparison]:
             seconds["VRPs and ASPAs"].append(Crowd(cache.port, 1, 2).load(size + pdu * len(customers)))
             seconds["VRPs alone"].append(Crowd(plain.port, 1, 2).load(size))
         watcher.load(size + pdu * len(customers))
-        with apart(cache.port, clients, size + pdu * len(customers), relay.FRAME + pdu, version=2) as said:
+        with apart(cache.port, clients, size + pdu * len(customers), servers.FRAME + pdu, version=2) as said:
             said()
             first = next(iter(customers))
             generate.write(cache.file, vrps, {**customers, first: [1, 2, 3]})
@@ -76,8 +77,8 @@ def fetched(setting: Setting) -> list[Comparison]:
     vrps, folder = setting.vrps, setting.folder
     customers = generate.aspas(setting.sized(CUSTOMERS), PROVIDERS)
     caches = {
-        "VRPs and ASPAs": relay.start(folder, "fetched-aspas", vrps, relay.rtrd_cache, customers),
-        "VRPs alone": relay.start(folder, "fetched-plain", vrps, relay.rtrd_cache),
+        "VRPs and ASPAs": servers.start(folder, "fetched-aspas", vrps, servers.rtrd_cache, customers),
+        "VRPs alone": servers.start(folder, "fetched-plain", vrps, servers.rtrd_cache),
     }
     taken: dict[str, list[float]] = {name: [] for name in caches}
 
@@ -95,7 +96,7 @@ def fetched(setting: Setting) -> list[Comparison]:
 
     try:
         for cache in caches.values():
-            relay.ready(cache.port)
+            servers.ready(cache.port)
         print("first sync of a daemon, s", flush=True)
         seconds = interleaved(
             setting.rounds,

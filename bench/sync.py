@@ -1,4 +1,4 @@
-"""Measures a first sync from StayRTR, beside clients in C."""
+"""Measures a first sync from `rtrd cache` and from StayRTR, beside a reader that only counts, and clients in C."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import datetime as dt
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from bench.crowd import HOST, Crowd
 from bench.pipe import Router
 from bench.report import Comparison, interleaved
 from bench.section import Setting
-from rtrd.demo.lab import Process, find_program, free_port
+from bench.servers import LIMIT, Server, ready, rtrd_cache, start, stayrtr
+from rtrd.demo.lab import find_program
 from rtrlib import RTRManager
 
-HOST = "127.0.0.1"
-LIMIT = 120
 SOURCE = Path(__file__).with_name("librtr.c")
+BARE = "a reader that only counts octets"
+MOST = 1.0
+"""Seconds, from a cache that sends as fast as it can."""
+MOST_BESIDE = 1.05
 
 
 def compile_client(folder: Path) -> str:
@@ -36,9 +42,16 @@ def run_client(client: str, port: int, count: int) -> float:
     return float(taken)
 
 
-def run_manager(port: int, count: int, *, isolated: bool) -> float:
-    """From the start to a complete set in force, the child process included."""
-    manager = RTRManager(HOST, port, isolated=isolated)
+def run_reader(server: Server) -> float:
+    """From its connection to the last octet of the answer."""
+    begin = time.perf_counter()
+    Crowd(server.port, 1).load(server.size())
+    return time.perf_counter() - begin
+
+
+def run_manager(port: int, count: int) -> float:
+    """From the start of a manager of rtrlib's to a complete set in force."""
+    manager = RTRManager(HOST, port, engine="native")
     begin = time.perf_counter()
     manager.start(timeout=LIMIT)
     taken = time.perf_counter() - begin
@@ -48,9 +61,10 @@ def run_manager(port: int, count: int, *, isolated: bool) -> float:
     return taken
 
 
-def run_daemon(folder: Path, port: int, count: int) -> float:
+def run_daemon(folder: Path, port: int, count: int, **options: Any) -> float:
     """From the daemon's first step toward its cache to its effective set, by its log; its own start is not counted."""
-    router = Router(folder, [(HOST, port)], name="sync")
+    group = {"name": "sync", "preference": 1, "servers": [{"host": HOST, "port": port, **options}]}
+    router = Router(folder, [], settings={"caches": {"groups": [group]}}, name="sync")
     router.log.unlink(missing_ok=True)
     with router:
         router.wait_vrps(count, LIMIT)
@@ -74,33 +88,41 @@ def run_rtrclient(program: str, port: int) -> float:
     return time.perf_counter() - begin
 
 
+def from_server(setting: Setting, server: Server, client: str) -> dict[str, list[float]]:
+    """Let each sync with one cache, in turn."""
+    folder, port, count = setting.folder, server.port, len(setting.vrps)
+    rtrclient = find_program("rtrclient", "as root: apt-get install rtr-tools")
+    measures: dict[str, Callable[[], float]] = {
+        "rtrd, into the effective set": partial(run_daemon, folder, port, count),
+        BARE: partial(run_reader, server),
+        "rtrd with `engine: librtr`": partial(run_daemon, folder, port, count, engine="librtr"),
+        "rtrlib, engine native": partial(run_manager, port, count),
+        "librtr client in C": partial(run_client, client, port, count),
+        "rtrclient, with its export": partial(run_rtrclient, rtrclient, port),
+    }
+    return interleaved(setting.rounds, measures)
+
+
 def measure(setting: Setting) -> list[Comparison]:
     """Compare; AssertionError when somebody did not get all VRPs."""
-    file, count, folder = setting.vrp_file, len(setting.vrps), setting.folder
-    port = free_port(HOST)
-    options = ["-checktime=false", "-metrics.addr", f"{HOST}:0", "-loglevel", "warning"]
-    program = find_program("stayrtr", "as root: apt-get install stayrtr")
-    server = Process("stayrtr", [program, *options, "-bind", f"{HOST}:{port}", "-cache", str(file)], folder)
-    rtrclient = find_program("rtrclient", "as root: apt-get install rtr-tools")
+    count, folder = len(setting.vrps), setting.folder
     client = compile_client(folder)
-    server.start()
-    try:
-        server.wait_listening(port, LIMIT)
-        run_client(client, port, count)  # it listens before it has read its file
-        print("first sync, s", flush=True)
-        measures: dict[str, Callable[[], float]] = {
-            "rtrd, into the effective set": lambda: run_daemon(folder, port, count),
-            "rtrlib, isolated": lambda: run_manager(port, count, isolated=True),
-            "rtrlib, threads": lambda: run_manager(port, count, isolated=False),
-            "librtr client in C": lambda: run_client(client, port, count),
-            "rtrclient, with its export": lambda: run_rtrclient(rtrclient, port),
-        }
-        found = interleaved(setting.rounds, measures)
-    finally:
-        server.stop()
+    rounds = {}
+    for name, argv in (("rtrd cache", rtrd_cache), ("StayRTR", stayrtr)):
+        server = start(folder, f"sync-{name.split()[-1]}", setting.vrps, argv)
+        try:
+            ready(server.port)
+            print(f"first sync from {name}, s", flush=True)
+            rounds[name] = from_server(setting, server, client)
+        finally:
+            server.process.stop()
     note = (
-        f"VRPs {setting.origin}. Up to a complete set in force, from StayRTR on this host; ours includes the start of "
-        "its child process. The client in C only counts in librtr's callbacks. rtrclient prints everything once it has "
-        "all of it, and exits."
+        f"VRPs {setting.origin}. Up to a complete set in force, from the cache on this host; with `engine: librtr` that"
+        " includes the start of a child process. The client in C only counts in librtr's callbacks. rtrclient prints"
+        " everything once it has all of it, and exits."
     )
-    return [Comparison(f"First sync of {count:,} VRPs", "s", found, "librtr client in C", 1.1, [note])]
+    fast, slow = rounds.values()
+    return [
+        Comparison(f"First sync of {count:,} VRPs from `rtrd cache`", "s", fast, None, MOST, [note]),
+        Comparison(f"First sync of {count:,} VRPs from StayRTR", "s", slow, BARE, MOST_BESIDE, [note]),
+    ]

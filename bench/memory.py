@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 import tempfile
@@ -20,8 +21,12 @@ from rtrd.demo.routers import EXABGP_5, ExaBGP, Neighbor
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
-MOST = 400.0
+MOST = 220.0
 """MB."""
+MOST_TAGGED = 250.0
+MOST_FURTHER = 5.0
+"""MB, of one more cache with the same VRPs."""
+FURTHER = 3
 PACKING = 20
 EXABGP_ROUTES = 100_000
 CHECK = (
@@ -38,6 +43,38 @@ def ours(setting: Setting, port: int, policy: Sequence[Mapping[str, object]]) ->
         router.wait_idle()
         assert sum(router.routes().values()) == len(setting.table)
         return router.usage().memory("Pss") / 1e6
+
+
+def fetching(setting: Setting, ports: Sequence[int]) -> float:
+    """Give the MB of a daemon that has the VRPs of several caches of one group, all of them in sync."""
+    servers = [{"host": HOST, "port": port} for port in ports]
+    groups = [{"name": "all", "preference": 1, "servers": servers}]
+    with Router(setting.folder, [], settings={"caches": {"groups": groups}}, name="caches") as router:
+
+        def has_all() -> bool:
+            status = router.status() or {"groups": []}
+            counts = [server["vrps"] for group in status["groups"] for server in group["servers"]]
+            return counts == [len(setting.vrps)] * len(ports)
+
+        router.listen(has_all, 120)
+        return router.usage().memory("Pss") / 1e6
+
+
+def of_further(setting: Setting) -> Comparison:
+    """Compare daemons with one cache and with more."""
+    vrps = b"".join(setting.vrps)
+    with contextlib.ExitStack() as stack:
+        ports = [stack.enter_context(ScriptedCache(vrps)).port for _ in range(1 + FURTHER)]
+        print(f"memory with {1 + FURTHER} caches and with one, MB", flush=True)
+        taken = interleaved(
+            setting.rounds,
+            {"all": lambda: fetching(setting, ports), "one": lambda: fetching(setting, ports[:1])},
+        )
+    each = [(more - one) / FURTHER for more, one in zip(*taken.values(), strict=True)]
+    note = (
+        f"{len(setting.vrps):,} VRPs, the same of each; PSS of a daemon with {1 + FURTHER} caches, less that with one."
+    )
+    return Comparison("Memory of a further cache with the same VRPs", "MB", {"rtrd": each}, None, MOST_FURTHER, [note])
 
 
 def birds(setting: Setting, port: int, updates: bytes, *, checks: bool) -> tuple[float, float]:
@@ -121,7 +158,8 @@ def measure(setting: Setting) -> list[Comparison]:
     }
     return [
         Comparison("Memory with a full table", "MB", rounds, None, MOST, [note]),
-        Comparison("Memory with a full table, each route tagged", "MB", tagged, None, MOST, [f"{size}, PSS."]),
+        Comparison("Memory with a full table, each route tagged", "MB", tagged, None, MOST_TAGGED, [f"{size}, PSS."]),
+        of_further(setting),
         Comparison("Validation of a route, beside BIRD", "us", validated, None, None, [f"{size}. {CHECK}"]),
         Comparison("CPU of BIRD's import of a route", "us", costs, None, None, [f"{size}."]),
     ]

@@ -20,7 +20,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_each_section_by_itself(tmp_path: Path) -> None:
     for name, titles in (
-        ("sync", ["First sync of 2,000 VRPs"]),
+        ("sync", ["First sync of 2,000 VRPs from `rtrd cache`", "First sync of 2,000 VRPs from StayRTR"]),
         (
             "vrps",
             [

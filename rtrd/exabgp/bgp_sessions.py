@@ -101,7 +101,7 @@ class BGPSessions:
 
         Where it is not certain whether path ids come, octets don't tell: then nothing is known until the next OPEN. An
         IPv6 next hop of IPv4 routes, of which the list says nothing, counts as agreed on: its length tells what it is.
-        What was kept is not forgotten when it doesn't fit: a list that is read late, since one of both stood still,
+        What was kept is not forgotten when it doesn't fit: a list that is read late, since one of both was stopped,
         makes a session look younger than it is.
         """
         key = neighbor, told.local

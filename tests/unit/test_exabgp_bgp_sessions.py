@@ -87,7 +87,7 @@ def test_another_session_is_not_and_its_routes_wait(sessions: BGPSessions, told:
 
 
 def test_a_list_that_is_read_late_is_not_the_last_word(sessions: BGPSessions) -> None:
-    """rtrd or ExaBGP stood still between the question and the answer."""
+    """rtrd or ExaBGP was stopped between the question and the answer."""
     now = after_a_restart(sessions)
     now.unreadable(PEER, UP + 5)
     assert not now.listed(PEER, UNCLEAR, UP + 19), "it looks nine seconds younger than it is"

@@ -204,6 +204,7 @@ class FakeDaemon:
                     "aspa": None,
                     "leak": False,
                     "neighbor": 0,
+                    "kept_back": 0,
                 }
                 yield "192.0.2.1", SimpleNamespace(prefix=prefix, origin=origin, validity=validity, **rest)
 

@@ -19,7 +19,7 @@ async def test_it_has_all_parts_and_is_json(tmp_path: Path) -> None:
         one.daemon.event_log.add("cache", "it failed")
         log.setup("json", fd=os.open(os.devnull, os.O_WRONLY))
         log.get("engine").info("quiet\n\x1b[2J", password="x", router="edge")
-        body = answer(one.service.dump()).body
+        body = answer(await one.service.dump()).body
     assert isinstance(body, bytes)
     found = json.loads(body)
     assert found["configuration"]["caches"]["groups"][0]["servers"][0]["host"] == "192.0.2.10"

@@ -57,7 +57,6 @@ def test_two_under_one_name_are_a_problem_until_they_have_names(lab: Lab) -> Non
             return [each["host"] for each in asked(url)["problems"] if "two rtrds publish" in each["what"]]
 
         assert wait_until(problem, "word of two") == [host]
-        assert "two rtrds publish under this name" in rtrd("fleet", "--nats", server.url).stdout
     finally:
         page.stop()
 

@@ -5,10 +5,12 @@ import time
 from functools import cache
 from ipaddress import IPv4Address
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from _rov import lib
 from rtrd.policy import Demands
 from rtrd.rib.native_terms import Policies
 from rtrd.rib.table import RouteTable
@@ -369,16 +371,36 @@ class TestMany:
         self.router.execute(self.table, 50)
         assert sorted(route.path_id or 0 for route in self.table.routes()) == list(range(2000, 2006))
 
-    def test_thousands_of_routes_for_one_place_cost_no_more_than_a_walk_each(self) -> None:
-        self.table.set_plain(0b111, 0)
-        for peer in range(3):
-            number = self.table.add_neighbor(DROP_INVALID, bytes([127, 0, 0, peer]))
-            assert announce(self.table, number, b"a", self.paths(0, 1000)) == 1000
+    def test_of_a_crowded_prefix_each_neighbor_can_have_a_few(self) -> None:
+        numbers = [self.table.add_neighbor(DROP_INVALID, bytes([127, 0, 0, peer])) for peer in range(6)]
+        taken = [announce(self.table, number, b"a", self.paths(0, 1000)) for number in numbers]
+        assert taken == [1000, 1000, 1000, 1000, 96, 16]
+        assert self.table.crowded == 904 + 984
+        assert announce(self.table, numbers[5], b"a", ["192.0.2.0/24"]) == 1, "one without a path id can't be many"
+        assert announce(self.table, numbers[5], b"b", self.paths(0, 20)) == 16, "those that are there go on"
+        self.table.retire_neighbor(numbers[0])
+        drain_work(self.table)
+        self.router.execute(self.table, 50)
+        assert announce(self.table, numbers[5], b"a", self.paths(16, 50)) == 50
+
+    @pytest.mark.parametrize("plain", [0b111, 0])
+    def test_thousands_of_routes_of_one_prefix_cost_no_walk_each(self, plain: int) -> None:
+        self.table.set_plain(plain, 0)
         began = time.process_time()
+        numbers = [self.table.add_neighbor(DROP_INVALID, bytes([127, 0, 0, peer])) for peer in range(4)]
+        for number in numbers:
+            assert announce(self.table, number, b"a", self.paths(0, 1000)) == 1000
+        self.write_all()
+        assert len(self.router.commands) == (1 if plain else 4000)
+        for number in numbers:
+            assert self.table.withdraw(number, self.paths(0, 1000)) == 1000
+        self.write_all()
+        assert self.router.routes == {}
+        assert time.process_time() - began < 5, "with walks it were half a minute"
+
+    def write_all(self) -> None:
         while self.table.state.waiting:
             self.router.execute(self.table, 50)
-        assert self.router.commands == [(True, "192.0.2.0/24")]
-        assert time.process_time() - began < 20, "by the square of their number for each it were a minute"
 
     def test_no_call_looks_at_many_routes_in_vain(self) -> None:
         names = [f"10.0.{i >> 8}.{i & 255}/32" for i in range(3000)]
@@ -408,6 +430,50 @@ class TestMany:
         assert max(memory) == max(memory[:100])
         drain_work(self.table)
         assert self.table.memory < memory[0], "and nothing is kept"
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from([None, 0, 4]), st.sampled_from([None, *sorted(SETS)]), st.booleans()),
+    max_size=40,
+)
+"""Which peer announces which path with which set, or withdraws it; and whether all is written then."""
+
+
+@settings(max_examples=300, deadline=None)
+@given(plain=st.sampled_from([0, 0b101, 0b111]), policy=st.sampled_from(POLICIES), rounds=st.booleans(), steps=STEPS)
+def test_an_index_of_a_prefix_changes_nothing_of_what_is_said(
+    plain: int,
+    policy: Policies,
+    *,
+    rounds: bool,
+    steps: list[tuple[int, int | None, bytes | None, bool]],
+) -> None:
+    vrp_set = set_of(VRP("192.0.2.0/24", 24, 64500))
+    pairs = [(RouteTable(vrp_set), Router()) for _ in range(2)]
+    for (table, router), throng_from in zip(pairs, (2, 256), strict=True):
+        lib.rib_set_throng_from(table.native, throng_from)
+        table.set_plain(plain, plain)
+        numbers = [
+            table.add_neighbor(each, bytes([127, 0, 0, peer])) for peer, each in enumerate((policy, TAG_ALL, policy))
+        ]
+        if rounds:
+            router.new_round(table)
+        for peer, path_id, name, write in steps:
+            text = "192.0.2.0/24" + ("" if path_id is None else f" 0.0.0.{path_id}")
+            if name is None:
+                table.withdraw(numbers[peer], [text])
+            else:
+                announce(table, numbers[peer], name, [text])
+            if write:
+                router.execute(table, 3)
+        while table.state.waiting:
+            router.execute(table, 3)
+            if rounds:
+                router.new_round(table)
+    (indexed, one), (walked, other) = pairs
+    assert one.routes == other.routes
+    assert len(one.commands) <= len(other.commands)
+    assert sorted(indexed.routes(), key=str) == sorted(walked.routes(), key=str)
 
 
 class TestPreviousRun:
@@ -553,6 +619,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(
         ipv4=st.integers(0, 7),
         ipv6=st.integers(0, 7),
+        throng_from=st.sampled_from([2, 3, 256]),
         rounds=st.booleans(),
         previous_run=st.lists(
             st.tuples(
@@ -562,11 +629,18 @@ class Machine(RuleBasedStateMachine):
         ),
     )
     def begin(
-        self, ipv4: int, ipv6: int, previous_run: list[tuple[int, str, int | None, bytes]], *, rounds: bool
+        self,
+        ipv4: int,
+        ipv6: int,
+        throng_from: int,
+        previous_run: list[tuple[int, str, int | None, bytes]],
+        *,
+        rounds: bool,
     ) -> None:
         self.vrps: set[VRP] = set()
         self.vrp_set = set_of()
         self.table = RouteTable(self.vrp_set)
+        lib.rib_set_throng_from(self.table.native, throng_from)
         self.router = Router()
         self.sessions: dict[int, tuple[int, Policies]] = {}  # peer -> number, policy
         self.extended = 0
@@ -620,10 +694,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule(peer=st.integers(0, 2), data=st.data())
     def withdrawn(self, peer: int, data: st.DataObject) -> None:
-        mine = sorted(key for key in self.model if key[0] == peer and key[2] is None)
+        mine = sorted((key for key in self.model if key[0] == peer), key=str)
         if mine:
             key = data.draw(st.sampled_from(mine))
-            self.table.withdraw(self.sessions[peer][0], [key[1]])
+            suffix = "" if key[2] is None else f" 0.0.0.{key[2]}"
+            self.table.withdraw(self.sessions[peer][0], [key[1] + suffix])
             del self.model[key]
 
     @rule(mask=st.integers(0, 7))

@@ -131,6 +131,7 @@ int rib_neighbor_policy(struct rib *rib, uint32_t number, const struct neighbor_
         return -1;
     keep_before(neighbor, now);
     want_cover(rib, neighbor);
+    rib->throngs.epoch++;
     return 0;
 }
 
@@ -149,6 +150,7 @@ int rib_neighbor_retire(struct rib *rib, uint32_t number)
         return 0;
     }
     neighbor->retired = true;
+    rib->throngs.epoch++;
     walk_begin(&rib->purge, NULL);
     rib->state.work = true;
     return 0;
@@ -187,11 +189,20 @@ void rib_set_plain(struct rib *rib, uint64_t ipv4, uint64_t ipv6)
 {
     rib->plain[0] = ipv4;
     rib->plain[1] = ipv6;
+    rib->throngs.epoch++;
 }
 
-void rib_set_extended_next_hop(struct rib *rib, uint64_t receivers) { rib->extended_next_hop = receivers; }
+void rib_set_extended_next_hop(struct rib *rib, uint64_t receivers)
+{
+    rib->extended_next_hop = receivers;
+    rib->throngs.epoch++;
+}
 
-void rib_set_two_octet_as(struct rib *rib, uint64_t receivers) { rib->two_octet_as = receivers; }
+void rib_set_two_octet_as(struct rib *rib, uint64_t receivers)
+{
+    rib->two_octet_as = receivers;
+    rib->throngs.epoch++;
+}
 
 void rib_set_kinds(struct rib *rib, uint64_t internal, uint64_t confederation, uint64_t clients)
 {
@@ -200,6 +211,7 @@ void rib_set_kinds(struct rib *rib, uint64_t internal, uint64_t confederation, u
         rib->rekinded |= rib->kinds[i] ^ kinds[i];
         rib->kinds[i] = kinds[i];
     }
+    rib->throngs.epoch++;
 }
 
 void rib_set_only_to_customer(struct rib *rib, uint64_t kept_back, uint64_t unknown,
@@ -212,6 +224,7 @@ void rib_set_only_to_customer(struct rib *rib, uint64_t kept_back, uint64_t unkn
             rib->otc.changed |= UINT64_C(1) << i;
         rib->otc.given[i] = given[i];
     }
+    rib->throngs.epoch++;
 }
 
 uint64_t rib_neighbor_kept_back(const struct rib *rib, uint32_t number)
@@ -220,11 +233,16 @@ uint64_t rib_neighbor_kept_back(const struct rib *rib, uint32_t number)
     return neighbor ? neighbor->kept_back : 0;
 }
 
-void rib_set_up(struct rib *rib, uint64_t receivers) { rib->up = receivers; }
+void rib_set_up(struct rib *rib, uint64_t receivers)
+{
+    rib->up = receivers;
+    rib->throngs.epoch++;
+}
 
 void rib_forget_receivers(struct rib *rib, uint64_t receivers)
 {
     rib->forgotten |= receivers;
+    rib->throngs.epoch++;
     walk_begin(&rib->purge, NULL);
     rib->state.work = true;
 }

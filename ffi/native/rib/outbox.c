@@ -1,88 +1,16 @@
-/* The outbox: routes whose action may demand something else than what was last written. What is to be written of each
- * is found when its turn in a command comes, so it is what counts then. */
+/* Commands from the outbox: what is to be written of each route is found when its turn comes, so it is what counts
+ * then.
+ */
 
 #include <string.h>
 
 #include "base/siphash.h"
 #include "rib/rib_private.h"
 
-/* What one call takes out of the outbox and writes nothing for, half a millisecond: so many routes that are alone, or
- * less by one for each LOOK of a prefix that were looked at. */
+/* What one call takes out of the outbox and writes nothing for, half a millisecond: so many routes, or less by one for
+ * each LOOK routes of a throng that were looked at. */
 #define IN_VAIN_MOST 512
-#define LOOK 64
-
-static void append_to(struct rib *rib, struct queue *queue, uint32_t number)
-{
-    route_at(rib, number)->waiting = NO_ROUTE;
-    if (queue->first == NO_ROUTE)
-        queue->first = number;
-    else
-        route_at(rib, queue->last)->waiting = number;
-    queue->last = number;
-}
-
-static void drop_first(struct rib *rib, struct queue *queue)
-{
-    struct route *route = route_at(rib, queue->first);
-    queue->first = route->waiting;
-    route->waiting = NOT_WAITING;
-}
-
-static bool may_differ(const struct rib *rib, uint32_t number)
-{
-    const struct route *route = route_at(rib, number);
-    if (route_gone(rib, route))
-        return true;
-    switch (route_action(rib, number)) {
-    case ACTION_ANNOUNCE:
-        return (route->bits & OUTDATED_BOTH) || route->advertised != route_receivers(rib, number);
-    case ACTION_WITHDRAW:
-        return (route->bits & WITHDRAWN_BOTH) != WITHDRAWN_BOTH || route->advertised;
-    case ACTION_OBSERVE:
-        return route->advertised != 0;
-    default:
-        return false;
-    }
-}
-
-/* Counts a route among those that are kept back, or no longer. */
-static void count_kept_back(const struct rib *rib, uint32_t number)
-{
-    struct route *route = route_at(rib, number);
-    if ((!rib->otc.kept_back && !rib->otc.unknown && !route->kept_back) || route_gone(rib, route))
-        return;
-    uint32_t now = route_kept_back(rib, number) != 0;
-    neighbor_of(rib, route)->kept_back += now - (uint64_t)route->kept_back;
-    route->kept_back = now;
-}
-
-void outbox_consider(struct rib *rib, uint32_t number)
-{
-    const struct route *route = route_at(rib, number);
-    count_kept_back(rib, number);
-    if (route->waiting != NOT_WAITING || !may_differ(rib, number))
-        return;
-    append_to(rib, &rib->outbox, number);
-    rib->state.waiting++;
-}
-
-void rib_send_barrier(struct rib *rib)
-{
-    rib->has_barriers = true;
-    map_free(&rib->written);
-    rib->state.written_set_full = false;
-    rib->state.parked = 0;
-    if (rib->parked.first == NO_ROUTE)
-        return;
-    /* What was parked goes to the front. */
-    route_at(rib, rib->parked.last)->waiting = rib->outbox.first;
-    if (rib->outbox.first == NO_ROUTE)
-        rib->outbox.last = rib->parked.last;
-    rib->outbox.first = rib->parked.first;
-    rib->parked.first = NO_ROUTE;
-}
-
-/* ---- commands ------------------------------------------------------------------------------------------------ */
+#define LOOK 16
 
 static bool fits(const struct rib *rib, const struct command *command, const struct emission *emission, size_t most)
 {
@@ -125,20 +53,6 @@ static void append(struct rib *rib, struct command *command, const struct emissi
     command->n++;
 }
 
-/* Removes records of the prefix that were only kept until their withdraw was written. How many it has looked at. */
-static uint32_t sweep(struct rib *rib, uint32_t number)
-{
-    uint32_t i = chain_of_route(rib, number), n = 0;
-    for (; i != NO_ROUTE; n++) {
-        const struct route *route = route_at(rib, i);
-        uint32_t next = route->next;
-        if ((route->bits & GONE) && route->waiting == NOT_WAITING && !route->advertised)
-            route_remove(rib, i);
-        i = next;
-    }
-    return n;
-}
-
 /* Of what the router keeps one announcement for, whatever the receiver; not 0. */
 static uint64_t nlri_hash(const struct rib *rib, const struct emission *emission)
 {
@@ -151,19 +65,20 @@ static uint64_t nlri_hash(const struct rib *rib, const struct emission *emission
     return siphash(rib->attrs.secret, words, sizeof words) | 1;
 }
 
-/* The first route of the outbox has nothing to be written, or not before the next send barrier. What that cost, see
- * IN_VAIN_MOST. */
-static unsigned drop_or_park(struct rib *rib, bool park)
+/* The first route of the outbox has nothing to be written, or not before the next send barrier. */
+static void drop_or_park(struct rib *rib, bool park)
 {
     uint32_t number = rib->outbox.first;
+    const struct route *route = route_at(rib, number);
     drop_first(rib, &rib->outbox);
     if (park) {
         append_to(rib, &rib->parked, number);
         rib->state.parked++;
-        return 1;
+        return;
     }
     rib->state.waiting--;
-    return 1 + sweep(rib, number) / LOOK;
+    if ((route->bits & GONE) && !route->advertised)
+        route_remove(rib, number); /* it was only kept until its withdraw was written */
 }
 
 bool rib_next_command(struct rib *rib, size_t most, struct command *out)
@@ -174,9 +89,10 @@ bool rib_next_command(struct rib *rib, size_t most, struct command *out)
     if (rib->held_previous_run != ATTRS_NONE)
         attrs_release(&rib->attrs, rib->held_previous_run);
     rib->held_previous_run = ATTRS_NONE;
+    rib->looked = 0;
     for (unsigned in_vain = 0; rib->outbox.first != NO_ROUTE;) {
         struct emission emission;
-        if (in_vain >= IN_VAIN_MOST) {
+        if (in_vain + rib->looked / LOOK >= IN_VAIN_MOST) {
             rib->state.searching = out->n == 0;
             break;
         }
@@ -184,7 +100,8 @@ bool rib_next_command(struct rib *rib, size_t most, struct command *out)
         uint64_t hash = any && rib->has_barriers ? nlri_hash(rib, &emission) : 0;
         bool park = any && rib->has_barriers && written_set_has(&rib->written, hash, emission.receivers);
         if (!any || park) {
-            in_vain += drop_or_park(rib, park);
+            drop_or_park(rib, park);
+            in_vain++;
             continue;
         }
         if (!fits(rib, out, &emission, most) ||

@@ -1,6 +1,7 @@
 /* What the router does not say of itself: what a previous run announced, and what is not advertised after all. */
 
 #include "rib/rib_private.h"
+#include "rib/throngs.h"
 
 int rib_previous_run_begin(struct rib *rib, uint32_t number)
 {
@@ -38,6 +39,9 @@ static int add(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct 
     if (same == NO_ROUTE)
         return -1;
     route_at(rib, same)->advertised |= receivers;
+    struct throng *throng = throng_of(rib, &nlri->prefix);
+    if (throng)
+        throng_touch(throng);
     /* Something may have to be written for those that share the NLRI: a withdraw that was written counts no more. */
     for (uint32_t i = chain_of(rib, &nlri->prefix); i != NO_ROUTE; i = route_at(rib, i)->next) {
         struct route *route = route_at(rib, i);
@@ -96,6 +100,7 @@ bool rib_has_route(const struct rib *rib, uint32_t neighbor, const char *text, s
     struct nlri nlri;
     if (!neighbor_at(rib, neighbor) || !read_one(text, size, &nlri))
         return false;
-    uint32_t others, number = find_route(rib, chain_of(rib, &nlri.prefix), neighbor, &nlri, &others);
+    struct beside beside;
+    uint32_t number = find_route(rib, chain_of(rib, &nlri.prefix), neighbor, &nlri, &beside);
     return number != NO_ROUTE && !(route_at(rib, number)->bits & GONE);
 }

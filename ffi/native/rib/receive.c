@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "rib/rib_private.h"
+#include "rib/throngs.h"
 
 /* ---- text ---------------------------------------------------------------------------------------------------- */
 
@@ -155,15 +156,19 @@ static bool announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const s
         faults->memory++;
         return false;
     }
-    uint32_t others, number = find_route(rib, *first, neighbor, nlri, &others);
+    struct beside beside;
+    uint32_t number = find_route(rib, *first, neighbor, nlri, &beside);
     if (number != NO_ROUTE) {
         announce_again(rib, number, attrs, validity);
-    } else if (nlri->has_path_id && others >= RIB_ROUTES_OF_PREFIX) {
-        /* Each look at a prefix is at all of its routes, and path ids are the neighbor's to choose. */
+    } else if (nlri->has_path_id &&
+               beside.others >= (beside.all < RIB_ROUTES_CROWDED ? RIB_ROUTES_OF_PREFIX : RIB_ROUTES_SHARE)) {
+        /* To find the best one is a look at all of them, and path ids are the neighbor's to choose. */
         faults->crowded++;
         return false;
     } else if ((number = announce_new(rib, first, neighbor, attrs, nlri, validity, faults)) == NO_ROUTE) {
         return false;
+    } else if (beside.all + 1 >= rib->throngs.from) {
+        throng_begin(rib, &nlri->prefix, *first);
     }
     outbox_consider(rib, number);
     return true;
@@ -233,7 +238,8 @@ void route_withdraw(struct rib *rib, uint32_t number)
 
 bool rib_withdraw(struct rib *rib, uint32_t neighbor, const struct nlri *nlri)
 {
-    uint32_t others, number = find_route(rib, chain_of(rib, &nlri->prefix), neighbor, nlri, &others);
+    struct beside beside;
+    uint32_t number = find_route(rib, chain_of(rib, &nlri->prefix), neighbor, nlri, &beside);
     if (number == NO_ROUTE || (route_at(rib, number)->bits & GONE))
         return false;
     route_withdraw(rib, number);

@@ -67,6 +67,7 @@ void rib_revalidate(struct rib *rib)
 {
     struct revalidate *revalidate = &rib->revalidate;
     revalidate_forget(revalidate);
+    rib->throngs.epoch++;
     walk_begin(&revalidate->all, NULL);
     revalidate->cause = rib->changes.given;
     rib->state.work = true;
@@ -86,6 +87,7 @@ static void forget_retagged(struct rib *rib)
     }
     rib->rekinded = 0;
     rib->otc.changed = 0;
+    rib->throngs.epoch++;
     for (uint32_t i = 0; rib->revalidate.attrs && i < rib->attrs.n; i++)
         rib->attrs.sets[i].retagged = 0;
     rib->revalidate.attrs = false;
@@ -199,8 +201,10 @@ static void purge(struct rib *rib, size_t *budget)
             chain = next;
         }
     }
-    if (walk_is_over(&rib->purge))
+    if (walk_is_over(&rib->purge) && rib->forgotten) {
         rib->forgotten = 0;
+        rib->throngs.epoch++;
+    }
 }
 
 bool rib_work(struct rib *rib, size_t budget)

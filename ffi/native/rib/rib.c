@@ -23,6 +23,7 @@ struct rib *rib_new(struct vrpset *set)
     rib->up = rib->attrs_most = UINT64_MAX;
     rib->held_previous_run = ATTRS_NONE;
     rib->judging.over = true;
+    rib->throngs = (struct throngs){.from = THRONG_FROM, .epoch = 1};
     if (attrs_init(&rib->attrs) != 0) {
         rib_free(rib);
         return NULL;
@@ -42,6 +43,7 @@ void rib_free(struct rib *rib)
         free(rib->arenas[i].chunks);
         index_free(&rib->prefixes[i]);
     }
+    throngs_free(rib);
     attrs_free(&rib->attrs);
     map_free(&rib->written);
     for (uint32_t i = 0; i < rib->neighbors_n; i++)
@@ -57,11 +59,14 @@ void rib_free(struct rib *rib)
 
 const struct rib_state *rib_state(const struct rib *rib) { return &rib->state; }
 
+void rib_set_throng_from(struct rib *rib, uint32_t routes) { rib->throngs.from = routes; }
+
 void rib_set_time(struct rib *rib, uint32_t now) { rib->now = now; }
 
 uint64_t rib_memory(const struct rib *rib)
 {
-    uint64_t bytes = rib->neighbors_room * sizeof *rib->neighbors + revalidate_memory(&rib->revalidate);
+    uint64_t bytes =
+        rib->neighbors_room * sizeof *rib->neighbors + revalidate_memory(&rib->revalidate) + throngs_memory(rib);
     for (int i = 0; i < 2; i++)
         bytes += (uint64_t)rib->arenas[i].n * CHUNK * (rib->arenas[i].size + sizeof(uint32_t)) +
                  index_memory(&rib->prefixes[i]);
@@ -111,6 +116,7 @@ int rib_attrs_retag(struct rib *rib, uint32_t number, const struct attrs_summary
     if (!attrs_at(&rib->attrs, number))
         return -1;
     struct attrs *set = &rib->attrs.sets[number];
+    rib->throngs.epoch++;
     if (set->summary.announced_hash != summary->announced_hash) {
         set->retagged = 1;
         rib->revalidate.attrs = true;

@@ -15,12 +15,14 @@
  *     revalidate.c    VRPs or the policy changed, or its session ended: what rib_work does
  *     paths.c         what paths are by ASPAs (draft-ietf-sidrops-aspa-verification) and Only to Customer (RFC 9234)
  *     judging.c       ASPAs changed: paths are judged again, in rib_work
- *     outbox.c        routes for which something may have to be written; the next command
+ *     waiting.c       routes for which something may have to be written
+ *     outbox.c        the next command
  *     select.c        the best route of an NLRI, and what has to be written there
  * and what these stand on:
  *     neighbors.c     sessions and their policies
  *     rules.c         what the policy says of a route
  *     store.c         records, and the routes of a prefix
+ *     throngs.c       an index of the routes of a prefix, where they are many
  *     walk.c          goes over all routes, or those that a prefix covers, in slices
  *     attrs.c         attribute sets, by number            index.c   prefixes in order
  *     demands.c       what a rule demands of a route
@@ -55,6 +57,8 @@
 
 #define RIB_NEIGHBORS 65535
 #define RIB_ROUTES_OF_PREFIX 1024 /* of one neighbor, by path id */
+#define RIB_ROUTES_CROWDED 4096   /* of a prefix that has so many, a neighbor gets no more by path id than */
+#define RIB_ROUTES_SHARE 16
 #define COMMAND_TEXT 16384
 
 enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_ANNOUNCE = 3 };
@@ -102,7 +106,7 @@ enum local_role { ROLE_NONE = 0, ROLE_PROVIDER, ROLE_CUSTOMER, ROLE_PEER, ROLE_R
 struct route_faults {
     uint64_t prefixes; /* text that is no prefix, or has host bits */
     uint64_t memory;   /* routes that found no memory */
-    uint64_t crowded;  /* routes beyond RIB_ROUTES_OF_PREFIX */
+    uint64_t crowded;  /* routes beyond RIB_ROUTES_OF_PREFIX or RIB_ROUTES_SHARE */
 };
 
 enum differs_by { DIFFERS_BY_KIND = 1, DIFFERS_BY_OTC = 2 };
@@ -321,6 +325,9 @@ size_t rib_list(const struct rib *rib, struct walk *walk, struct route_row *out,
 /* The routes of exactly this prefix. Returns how many there are; at most room are written. */
 size_t rib_list_prefix(const struct rib *rib, const struct prefix *prefix, struct route_row *out, size_t room);
 
+/* A prefix with so many routes, 2 or more, is a throng, which has an index: THRONG_FROM, but for tests, which have few.
+ */
+void rib_set_throng_from(struct rib *rib, uint32_t routes);
 uint64_t rib_memory(const struct rib *rib);       /* bytes of all but the attribute sets */
 uint64_t rib_attrs_memory(const struct rib *rib); /* of those */
 

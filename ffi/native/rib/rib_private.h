@@ -140,6 +140,23 @@ struct change_ring { /* of the changes that nobody took yet */
     struct changes_lost lost;
 };
 
+struct emission {          /* what is to be written next of one NLRI */
+    uint32_t number;       /* of a route */
+    uint32_t previous_run; /* the set that a previous run announced at all the receivers, or ATTRS_NONE */
+    uint64_t receivers;
+    bool announce;
+    bool plain; /* the receivers are */
+};
+
+#define THRONG_FROM 256
+
+struct throngs {             /* see throngs.h */
+    struct throng **buckets; /* by prefix */
+    uint32_t room, n;
+    uint32_t from;  /* a prefix with so many routes is one */
+    uint64_t epoch; /* another one after each change that is not of one route; never 0 */
+};
+
 struct rib {
     struct rib_state state;
     struct vrpset *set;
@@ -147,6 +164,8 @@ struct rib {
     uint64_t attrs_most; /* octets of one neighbor's */
     struct arena arenas[2];
     struct index prefixes[2]; /* the first route of each prefix; the others follow by `next` */
+    struct throngs throngs;
+    uint64_t looked; /* at routes of throngs, since rib_next_command began */
     struct neighbor *neighbors;
     uint32_t neighbors_n, neighbors_room;
     struct summary_terms terms;
@@ -231,15 +250,22 @@ static inline size_t policy_case(const struct route *route)
            (route->leak ? CASE_LEAK : 0);
 }
 
+/* throngs.c: prefixes with many routes; throngs.h */
+void throngs_free(struct rib *rib);
+uint64_t throngs_memory(const struct rib *rib);
+
 /* store.c: records, the routes of a prefix */
 void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST]);
 struct prefix route_prefix(const struct rib *rib, uint32_t number);
 uint32_t chain_of(const struct rib *rib, const struct prefix *prefix); /* its first route, or NO_ROUTE */
 uint32_t chain_of_route(const struct rib *rib, uint32_t number);       /* the first route of its prefix */
-/* The neighbor's route of this path id, from `chain` on; if there is none, `others` is how many it has, gone ones too.
- */
+struct beside {      /* what there is of a prefix beside the route that was not found */
+    uint32_t others; /* routes of the neighbor, gone ones too; only those with path ids may be counted */
+    uint32_t all;
+};
+/* The neighbor's route of this path id, from `chain` on; if there is none, what there is beside. */
 uint32_t find_route(const struct rib *rib, uint32_t chain, uint32_t neighbor, const struct nlri *nlri,
-                    uint32_t *others);
+                    struct beside *beside);
 /* Begins to fetch what make_chain will read, and gives its `near`; see index.h. */
 size_t fetch_chain(const struct rib *rib, const struct prefix *prefix, size_t near);
 /* The first route of the prefix, to be read or written. The prefix is made when it is new, and NO_ROUTE is its first
@@ -258,22 +284,17 @@ void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uin
 void change_came(struct rib *rib, uint32_t number); /* a new route */
 void change_goes(struct rib *rib, uint32_t number); /* a route that is still there */
 
+/* waiting.c */
+/* Puts the route into the outbox if something may have to be written for it. Whoever has changed a route calls it. */
+void outbox_consider(struct rib *rib, uint32_t number);
+void append_to(struct rib *rib, struct queue *queue, uint32_t number);
+void drop_first(struct rib *rib, struct queue *queue);
+
 /* select.c */
-struct emission {          /* what is to be written next of one NLRI */
-    uint32_t number;       /* of a route */
-    uint32_t previous_run; /* the set that a previous run announced at all the receivers, or ATTRS_NONE */
-    uint64_t receivers;
-    bool announce;
-    bool plain; /* the receivers are */
-};
 /* What is to be written next for the NLRI of a route; false: nothing. */
 bool emission_next(struct rib *rib, uint32_t number, struct emission *out);
 /* From here on the emission counts as written. */
 void emission_apply(struct rib *rib, const struct emission *emission);
-
-/* outbox.c */
-/* Puts the route into the outbox if something may have to be written for it. */
-void outbox_consider(struct rib *rib, uint32_t number);
 
 /* paths.c */
 enum path_outcome route_path(struct rib *rib, const struct route *route); /* by the ASPAs of now */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "rib/rib_private.h"
+#include "rib/throngs.h"
 
 struct group {
     uint64_t receivers; /* those that keep one announcement for it */
@@ -14,23 +15,42 @@ struct group {
     uint32_t path_id;
     bool plain, has_path_id;
     uint8_t outdated, withdrawn; /* which bits of a route speak of these receivers */
+    struct throng *throng;       /* its routes are many; or NULL */
+    size_t few_n;                /* more than THRONG_FEW: they are to be found in the chain */
+    uint32_t few[THRONG_FEW];    /* all its routes */
 };
 
 static struct group group_of(const struct rib *rib, uint32_t number, uint32_t chain, bool plain)
 {
     const struct route *route = route_at(rib, number);
     uint64_t receivers = rib->plain[family_at(route_family(number))];
-    return (struct group){.receivers = (plain ? receivers : ~receivers) & ~rib->forgotten,
+    struct prefix prefix = route_prefix(rib, number);
+    struct group group = {.receivers = (plain ? receivers : ~receivers) & ~rib->forgotten,
                           .chain = chain,
                           .path_id = route_path_id(rib, number),
                           .plain = plain,
                           .has_path_id = (route->bits & HAS_PATH_ID) != 0,
                           .outdated = plain ? OUTDATED_PLAIN : OUTDATED,
-                          .withdrawn = plain ? WITHDRAWN_PLAIN : WITHDRAWN};
+                          .withdrawn = plain ? WITHDRAWN_PLAIN : WITHDRAWN,
+                          .throng = throng_of(rib, &prefix),
+                          .few_n = THRONG_FEW + 1};
+    if (group.throng && !plain && group.has_path_id)
+        group.few_n = throng_paths(rib, group.throng, group.path_id, group.few);
+    return group;
 }
 
+/* What was found of the routes of a throng that are one group; NULL: none of the kind. */
+static struct throng_found *found_of(const struct group *group)
+{
+    return group->throng && group->few_n > THRONG_FEW && (group->plain || !group->has_path_id)
+               ? &group->throng->found[group->plain]
+               : NULL;
+}
+
+static uint32_t few_at(const struct group *group, size_t i) { return i < group->few_n ? group->few[i] : NO_ROUTE; }
+
 /* The next route of the group, from `number` on. */
-static uint32_t next_in_group(const struct rib *rib, const struct group *group, uint32_t number)
+static uint32_t next_in_chain(const struct rib *rib, const struct group *group, uint32_t number)
 {
     while (number != NO_ROUTE && !group->plain) {
         const struct route *route = route_at(rib, number);
@@ -41,9 +61,32 @@ static uint32_t next_in_group(const struct rib *rib, const struct group *group, 
     return number;
 }
 
-#define FOR_GROUP(i)                                                          \
-    for (uint32_t i = next_in_group(rib, group, group->chain); i != NO_ROUTE; \
-         i = next_in_group(rib, group, route_at(rib, i)->next))
+static uint32_t first_in_group(const struct rib *rib, const struct group *group)
+{
+    return group->few_n <= THRONG_FEW ? few_at(group, 0) : next_in_chain(rib, group, group->chain);
+}
+
+static uint32_t next_in_group(const struct rib *rib, const struct group *group, uint32_t number)
+{
+    if (group->few_n > THRONG_FEW)
+        return next_in_chain(rib, group, route_at(rib, number)->next);
+    size_t i = 0;
+    while (i < group->few_n && group->few[i] != number)
+        i++;
+    return few_at(group, i + 1);
+}
+
+#define FOR_GROUP(i) for (uint32_t i = first_in_group(rib, group); i != NO_ROUTE; i = next_in_group(rib, group, i))
+
+/* A route is advertised somewhere no longer. If it was kept for that alone, its turn in the outbox is its end. */
+static void no_longer_advertised(struct rib *rib, uint32_t number, uint64_t receivers)
+{
+    struct route *route = route_at(rib, number);
+    bool before = route->advertised != 0;
+    route->advertised &= ~receivers;
+    if (before && !route->advertised && (route->bits & GONE))
+        outbox_consider(rib, number);
+}
 
 static bool is_announced(const struct rib *rib, uint32_t number)
 {
@@ -151,14 +194,14 @@ static void inherit(struct rib *rib, const struct group *group, uint32_t number,
     if (heir->bits & group->outdated && heir->advertised & group->receivers)
         return;
     FOR_GROUP (i) {
-        struct route *other = route_at(rib, i);
+        const struct route *other = route_at(rib, i);
         if (i == number || (other->bits & group->outdated) || route_retagged(rib, i) || of_previous_run(rib, other) ||
             !(other->advertised & need) ||
             summary_of(rib, other)->announced_hash != summary_of(rib, heir)->announced_hash ||
             route_variant(rib, i) != route_variant(rib, number))
             continue;
         heir->advertised |= other->advertised & need;
-        other->advertised &= ~need;
+        no_longer_advertised(rib, i, need);
         heir->bits &= (uint8_t)~group->outdated;
     }
 }
@@ -228,12 +271,29 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
     return false;
 }
 
+/* The same, if nothing of the throng has changed since it was found. */
+static bool known_emission(struct rib *rib, const struct group *group, struct emission *out)
+{
+    struct throng_found *found = found_of(group);
+    if (found && found->epoch == rib->throngs.epoch) {
+        *out = found->emission;
+        return found->any;
+    }
+    bool any = group_emission(rib, group, out);
+    if (found) {
+        *found = (struct throng_found){rib->throngs.epoch, any, *out};
+        rib->looked += group->throng->n;
+    }
+    return any;
+}
+
 bool emission_next(struct rib *rib, uint32_t number, struct emission *out)
 {
+    *out = (struct emission){.number = number};
     uint32_t chain = chain_of_route(rib, number);
     for (int plain = 0; plain < 2; plain++) {
         struct group group = group_of(rib, number, chain, plain != 0);
-        if (group.receivers && group_emission(rib, &group, out))
+        if (group.receivers && known_emission(rib, &group, out))
             return true;
     }
     /* Nothing of the route is left to write, so what its bits say of receivers that it does not have is settled, too.
@@ -251,8 +311,13 @@ void emission_apply(struct rib *rib, const struct emission *emission)
     struct route *route = route_at(rib, emission->number);
     uint32_t chain = chain_of_route(rib, emission->number);
     const struct group found = group_of(rib, emission->number, chain, emission->plain), *group = &found;
+    struct throng_found *known = found_of(group);
+    if (known) {
+        known->epoch = 0;
+        rib->looked += group->throng->n;
+    }
     FOR_GROUP (i) {
-        route_at(rib, i)->advertised &= ~emission->receivers;
+        no_longer_advertised(rib, i, emission->receivers);
     }
     if (emission->announce) {
         route->advertised |= emission->receivers;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "rib/rib_private.h"
+#include "rib/throngs.h"
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */
 
@@ -74,15 +75,21 @@ uint32_t chain_of_route(const struct rib *rib, uint32_t number)
     return chain_of(rib, &prefix);
 }
 
-uint32_t find_route(const struct rib *rib, uint32_t chain, uint32_t neighbor, const struct nlri *nlri, uint32_t *others)
+uint32_t find_route(const struct rib *rib, uint32_t chain, uint32_t neighbor, const struct nlri *nlri,
+                    struct beside *beside)
 {
-    *others = 0;
-    while (chain != NO_ROUTE) {
+    *beside = (struct beside){0};
+    const struct throng *throng = throng_of(rib, &nlri->prefix);
+    if (throng) {
+        beside->all = throng->n;
+        return throng_find(rib, throng, neighbor, nlri, &beside->others);
+    }
+    for (; chain != NO_ROUTE; beside->all++) {
         const struct route *route = route_at(rib, chain);
         if (route->neighbor == neighbor) {
             if (route->path_id == nlri->path_id && !(route->bits & HAS_PATH_ID) == !nlri->has_path_id)
                 return chain;
-            ++*others;
+            beside->others++;
         }
         chain = route->next;
     }
@@ -133,6 +140,9 @@ uint32_t add_route(struct rib *rib, uint32_t *first, uint32_t neighbor, uint32_t
     memcpy(route->addr, nlri->prefix.addr, address_size(nlri->prefix.family));
     *since_at(rib, number) = rib->now;
     *first = number;
+    struct throng *throng = throng_of(rib, &nlri->prefix);
+    if (throng)
+        throng_add(rib, throng, number);
     attrs_hold(&rib->attrs, attrs);
     rib->neighbors[neighbor].routes++;
     return number;
@@ -146,9 +156,12 @@ void route_remove(struct rib *rib, uint32_t number)
     uint8_t key[INDEX_KEY_MOST];
     prefix_key(&prefix, key);
     uint32_t *first = index_get(index, key), *at = first;
-    while (at && *at != number)
+    struct throng *throng = throng_of(rib, &prefix);
+    while (!throng && at && *at != number)
         at = &route_at(rib, *at)->next;
-    if (at)
+    if (throng)
+        throng_remove(rib, throng, number, first);
+    else if (at)
         *at = route->next;
     if (first && *first == NO_ROUTE)
         remove_chain(rib, &prefix);

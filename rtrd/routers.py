@@ -396,7 +396,7 @@ _EACH: Final[Sequence[tuple[str, str, Callable[[ExaBGP], float]]]] = (
     ),
     (
         "rtrd_router_prefixes_left_out_total",
-        "Malformed prefixes, prefixes with host bits, and paths of one prefix beyond 1024.",
+        "Malformed prefixes, prefixes with host bits, and paths of one prefix beyond 1024, or 16 where it is crowded.",
         lambda router: router.engine.table.malformed + router.engine.table.crowded,
     ),
     (

@@ -13,6 +13,7 @@ from typing import Final
 
 from bench import (
     aspas,
+    attacks,
     bmp,
     chain,
     change,
@@ -38,6 +39,7 @@ SECTIONS: Final = {
     "sync": Section(sync.measure, ("librtr0", "stayrtr", "rtr-tools")),
     "updates": Section(updates.measure, (), ("msgspec",)),
     "loop": Section(loop.measure, (), ("aiohttp",)),
+    "attacks": Section(attacks.measure, ()),
     "change": Section(change.measure, ("librtr0",)),
     "memory": Section(memory.measure, ("bird2", "librtr0"), ("exabgp",)),
     "churn": Section(churn.measure, ()),

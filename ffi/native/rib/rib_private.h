@@ -148,7 +148,7 @@ struct emission {          /* what is to be written next of one NLRI */
     bool plain; /* the receivers are */
 };
 
-#define THRONG_FROM 256
+#define THRONG_FROM 64
 
 struct throngs {             /* see throngs.h */
     struct throng **buckets; /* by prefix */

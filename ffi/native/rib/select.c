@@ -16,8 +16,6 @@ struct group {
     bool plain, has_path_id;
     uint8_t outdated, withdrawn; /* which bits of a route speak of these receivers */
     struct throng *throng;       /* its routes are many; or NULL */
-    size_t few_n;                /* more than THRONG_FEW: they are to be found in the chain */
-    uint32_t few[THRONG_FEW];    /* all its routes */
 };
 
 static struct group group_of(const struct rib *rib, uint32_t number, uint32_t chain, bool plain)
@@ -25,29 +23,24 @@ static struct group group_of(const struct rib *rib, uint32_t number, uint32_t ch
     const struct route *route = route_at(rib, number);
     uint64_t receivers = rib->plain[family_at(route_family(number))];
     struct prefix prefix = route_prefix(rib, number);
-    struct group group = {.receivers = (plain ? receivers : ~receivers) & ~rib->forgotten,
+    return (struct group){.receivers = (plain ? receivers : ~receivers) & ~rib->forgotten,
                           .chain = chain,
                           .path_id = route_path_id(rib, number),
                           .plain = plain,
                           .has_path_id = (route->bits & HAS_PATH_ID) != 0,
                           .outdated = plain ? OUTDATED_PLAIN : OUTDATED,
                           .withdrawn = plain ? WITHDRAWN_PLAIN : WITHDRAWN,
-                          .throng = throng_of(rib, &prefix),
-                          .few_n = THRONG_FEW + 1};
-    if (group.throng && !plain && group.has_path_id)
-        group.few_n = throng_paths(rib, group.throng, group.path_id, group.few);
-    return group;
+                          .throng = throng_of(rib, &prefix)};
 }
+
+/* Its routes are found by their path id. */
+static bool is_by_path(const struct group *group) { return group->throng && !group->plain && group->has_path_id; }
 
 /* What was found of the routes of a throng that are one group; NULL: none of the kind. */
 static struct throng_found *found_of(const struct group *group)
 {
-    return group->throng && group->few_n > THRONG_FEW && (group->plain || !group->has_path_id)
-               ? &group->throng->found[group->plain]
-               : NULL;
+    return group->throng && !is_by_path(group) ? &group->throng->found[group->plain] : NULL;
 }
-
-static uint32_t few_at(const struct group *group, size_t i) { return i < group->few_n ? group->few[i] : NO_ROUTE; }
 
 /* The next route of the group, from `number` on. */
 static uint32_t next_in_chain(const struct rib *rib, const struct group *group, uint32_t number)
@@ -61,22 +54,23 @@ static uint32_t next_in_chain(const struct rib *rib, const struct group *group, 
     return number;
 }
 
-static uint32_t first_in_group(const struct rib *rib, const struct group *group)
+static uint32_t first_in_group(const struct rib *rib, const struct group *group, uint32_t *at)
 {
-    return group->few_n <= THRONG_FEW ? few_at(group, 0) : next_in_chain(rib, group, group->chain);
+    *at = NO_ROUTE;
+    if (!is_by_path(group))
+        return next_in_chain(rib, group, group->chain);
+    return throng_path(rib, group->throng, group->path_id, at);
 }
 
-static uint32_t next_in_group(const struct rib *rib, const struct group *group, uint32_t number)
+static uint32_t next_in_group(const struct rib *rib, const struct group *group, uint32_t number, uint32_t *at)
 {
-    if (group->few_n > THRONG_FEW)
+    if (!is_by_path(group))
         return next_in_chain(rib, group, route_at(rib, number)->next);
-    size_t i = 0;
-    while (i < group->few_n && group->few[i] != number)
-        i++;
-    return few_at(group, i + 1);
+    return throng_path(rib, group->throng, group->path_id, at);
 }
 
-#define FOR_GROUP(i) for (uint32_t i = first_in_group(rib, group); i != NO_ROUTE; i = next_in_group(rib, group, i))
+#define FOR_GROUP(i) \
+    for (uint32_t at, i = first_in_group(rib, group, &at); i != NO_ROUTE; i = next_in_group(rib, group, i, &at))
 
 /* A route is advertised somewhere no longer. If it was kept for that alone, its turn in the outbox is its end. */
 static void no_longer_advertised(struct rib *rib, uint32_t number, uint64_t receivers)

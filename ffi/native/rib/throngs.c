@@ -13,8 +13,9 @@
 static struct throng **bucket_of(const struct throngs *throngs, const uint64_t secret[2], const struct prefix *prefix)
 {
     uint8_t key[18] = {prefix->family, prefix->len};
-    memcpy(key + 2, prefix->addr, sizeof prefix->addr);
-    return &throngs->buckets[siphash(secret, key, sizeof key) & (throngs->room - 1)];
+    size_t n = address_size(prefix->family);
+    memcpy(key + 2, prefix->addr, n);
+    return &throngs->buckets[siphash(secret, key, 2 + n) & (throngs->room - 1)];
 }
 
 struct throng *throng_of(const struct rib *rib, const struct prefix *prefix)
@@ -157,7 +158,7 @@ static bool build(const struct rib *rib, struct throng *throng, uint32_t first)
     map_free(&throng->counts);
     throng->paths = NULL;
     throng->n = throng->used = 0;
-    for (throng->room = 16; throng->room < n * UINT64_C(2);)
+    for (throng->room = 16; throng->room * UINT64_C(5) < n * UINT64_C(8);)
         throng->room *= 2;
     if (!(throng->routes = new_slots(throng->room)))
         return false;
@@ -232,18 +233,15 @@ uint32_t throng_find(const struct rib *rib, const struct throng *throng, uint32_
     return NO_ROUTE;
 }
 
-size_t throng_paths(const struct rib *rib, const struct throng *throng, uint32_t path_id, uint32_t few[THRONG_FEW])
+uint32_t throng_path(const struct rib *rib, const struct throng *throng, uint32_t path_id, uint32_t *at)
 {
-    size_t n = 0;
-    if (!throng->paths)
-        return 0;
-    for (uint32_t at = slot_of_path(rib, throng, path_id); throng->paths[at].number != NO_ROUTE;
-         at = (at + 1) & (throng->room - 1)) {
-        if (throng->paths[at].number == REMOVED || throng->paths[at].other != path_id)
-            continue;
-        if (n == THRONG_FEW)
-            return THRONG_FEW + 1;
-        few[n++] = throng->paths[at].number;
+    uint32_t mask = throng->room - 1, number;
+    uint32_t i = *at == NO_ROUTE ? slot_of_path(rib, throng, path_id) : (*at + 1) & mask;
+    for (; throng->paths && (number = throng->paths[i].number) != NO_ROUTE; i = (i + 1) & mask) {
+        if (number != REMOVED && throng->paths[i].other == path_id) {
+            *at = i;
+            return number;
+        }
     }
-    return n;
+    return NO_ROUTE;
 }

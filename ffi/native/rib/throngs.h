@@ -9,8 +9,6 @@
 
 #include "rib/rib_private.h"
 
-#define THRONG_FEW 8
-
 struct throng_slot {
     uint32_t number; /* of a route */
     uint32_t other;  /* the route before it in the list, or NO_ROUTE; of `paths`: the path id of the announcement */
@@ -43,8 +41,10 @@ void throng_remove(struct rib *rib, struct throng *throng, uint32_t number, uint
 /* As find_route. */
 uint32_t throng_find(const struct rib *rib, const struct throng *throng, uint32_t neighbor, const struct nlri *nlri,
                      uint32_t *others);
-/* Up to THRONG_FEW of the routes that are announced with this path id; how many there are, or THRONG_FEW + 1. */
-size_t throng_paths(const struct rib *rib, const struct throng *throng, uint32_t path_id, uint32_t few[THRONG_FEW]);
+/* The next route that is announced with this path id. `at`: NO_ROUTE for the first one, then what the last call left
+ * there, as long as the throng stays as it is. They are few: what several sessions of one neighbor have, one after the
+ * other, or a previous run. */
+uint32_t throng_path(const struct rib *rib, const struct throng *throng, uint32_t path_id, uint32_t *at);
 static inline void throng_touch(struct throng *throng) { throng->found[0].epoch = throng->found[1].epoch = 0; }
 
 #endif

@@ -3,8 +3,8 @@
 From routers: nested VRPs above many routes, and thousands of path ids of one prefix. At `rtr-server`: more connections
 of one address than it may have, TLS handshakes that never end, and routers that ask for everything in a loop.
 
-As a program, `python -m bench.attacks PORT TLS_PORT SILENT HALF_OPEN ASKING`, it attacks `rtr-server` until its stdin is
-closed; the other three are counts of connections. It prints how many were made.
+As a program, `python -m bench.attacks PORT TLS_PORT SILENT HALF_OPEN ASKING`, it attacks `rtr-server` until its stdin
+is closed; the other three are counts of connections. It prints how many were made.
 """
 
 from __future__ import annotations
@@ -211,8 +211,8 @@ def measure(setting: Setting) -> list[Comparison]:
     about = (
         f"{len(setting.vrps):,} VRPs, and {LEVELS * OF_LEVEL:,} nested ones that cover {UNDER:,} routes; {PEERS}"
         f" neighbors with {PATHS} path ids each for one prefix, whose sessions begin anew all the time;"
-        f" {OF_ONE_ADDRESS} connections of one address, {HALF_OPEN} TLS handshakes that don't end, {ASKING} routers that ask for everything in a"
-        " loop. Lines are sent as fast as they are read."
+        f" {OF_ONE_ADDRESS} connections of one address, {HALF_OPEN} TLS handshakes that don't end, {ASKING} routers that"
+        " ask for everything in a loop. Lines are sent as fast as they are read."
     )
     return [
         Comparison(

@@ -211,8 +211,8 @@ def measure(setting: Setting) -> list[Comparison]:
     about = (
         f"{len(setting.vrps):,} VRPs, and {LEVELS * OF_LEVEL:,} nested ones that cover {UNDER:,} routes; {PEERS}"
         f" neighbors with {PATHS} path ids each for one prefix, whose sessions begin anew all the time;"
-        f" {OF_ONE_ADDRESS} connections of one address, {HALF_OPEN} TLS handshakes that don't end, {ASKING} routers that"
-        " ask for everything in a loop. Lines are sent as fast as they are read."
+        f" {OF_ONE_ADDRESS} connections of one address, {HALF_OPEN} TLS handshakes that don't end, {ASKING} routers"
+        " that ask for everything in a loop. Lines are sent as fast as they are read."
     )
     return [
         Comparison(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from _rov import lib
 from rtrd.rib.bgp_events import State
 from rtrd.rib.terms import Route
 from rtrlib.vrp import VRP
@@ -54,8 +55,11 @@ def cover_of(route: tuple[str, Route], routes: list[tuple[str, Route]]) -> str |
 
 
 class Story(EngineStory):
-    def __init__(self, text: str, *vrps: VRP) -> None:
+    """So many routes of a prefix have an index, as in `rib/throngs.c`: here two, so that it is always in use."""
+
+    def __init__(self, text: str, *vrps: VRP, throng_from: int = 2) -> None:
         super().__init__(policy_of(text), *vrps)
+        lib.rib_set_throng_from(self.engine.table.native, throng_from)
         self.text = text
         self.stands: dict[tuple[str, str], tuple[str, ...]] = {}
         for neighbor in (A, B, LISTENER, OTHER):

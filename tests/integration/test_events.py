@@ -60,7 +60,14 @@ class Site:
         return self.publisher.status() or {}
 
     async def all_sent(self) -> None:
-        await until(lambda: self.status["connected"] and not self.status["waiting"])
+        listeners = self.log._listeners
+        await until(
+            lambda: (
+                self.status["connected"]
+                and not self.status["waiting"]
+                and not any(listener._lines for listener in listeners)
+            )
+        )
 
 
 @asynccontextmanager

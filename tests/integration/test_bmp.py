@@ -103,12 +103,15 @@ def test_an_as_of_ours_should_name_its_providers_whatever_comes_from_them(lab: L
 
 def test_two_routers_of_one_name_are_two_and_each_goes_alone(lab: Lab) -> None:
     site = Site(lab)
-    routers = [MonitoredRouter(site.port) for _ in range(2)]
-    for one in routers:
-        one.send(up(A, *OPENS), ITS_ROUTE)
-    site.wait_rows(*((name, "192.0.2.1", "pre", "valid") for name in ("router-a", "router-a 2")))
-    routers[0].close()
-    site.wait_rows(("router-a 2", "192.0.2.1", "pre", "valid"))
+    first, second = ((name, "192.0.2.1", "pre", "valid") for name in ("router-a", "router-a 2"))
+    one = MonitoredRouter(site.port)
+    one.send(up(A, *OPENS), ITS_ROUTE)
+    site.wait_rows(first)
+    other = MonitoredRouter(site.port)
+    other.send(up(A, *OPENS), ITS_ROUTE)
+    site.wait_rows(first, second)
+    one.close()
+    site.wait_rows(second)
 
 
 def test_what_is_no_bmp_ends_its_own_connection_alone(lab: Lab) -> None:

@@ -321,6 +321,8 @@ before = descriptors()
 server = SSHServer("127.0.0.1", port, username=user, private_key=f"{folder}/user", host_key=f"{folder}/host.pub")
 manager = RTRManager(groups=[CacheGroup(1, [server])], engine=engine)
 manager.start(timeout=20)
+(cache,) = manager.groups()[0].sockets
+began = cache.restarts  # StayRTR 0.6 may end the first connection for its version
 for own in (False, True):
     pid = os.fork()
     if pid == 0:
@@ -331,8 +333,7 @@ for own in (False, True):
         manager.stop()
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
-(cache,) = manager.groups()[0].sockets
-print(cache.in_sync, cache.restarts)
+print(cache.in_sync, cache.restarts - began)
 manager.stop()
 """
 

@@ -17,11 +17,18 @@ def route(prefix: str, origin: int, **more: Any) -> Route:
 
 
 def reread(router: routers.ExaBGP) -> None:
-    """Have it read its configuration again, as that is now; returns when it has."""
+    """Have it read its configuration again, as that is now; returns when it has.
+
+    It is told once more if nothing is heard of that: an ExaBGP that is busy loses lines of its log.
+    """
     seen = len(router.process.lines)
     router.file.write_text(router.configuration())
     router.process.send_signal(signal.SIGUSR1)
-    router.process.wait_for("loaded new configuration", 30, seen)
+    try:
+        router.process.wait_for("loaded new configuration", 30, seen)
+    except LabError:
+        router.process.send_signal(signal.SIGUSR1)
+        router.process.wait_for("loaded new configuration", 30, seen)
 
 
 class Feeder(routers.ExaBGP):

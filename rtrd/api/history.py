@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Any, Final
 
 from aiohttp import web
 
 from rtrd.api.requests import get, number
-from rtrd.api.responses import SLICE, error, json
+from rtrd.api.responses import error, json
 from rtrd.base.clock import timestamp
 from rtrd.base.notation import parse_address, parse_prefix
 from rtrd.base.text import printable
+from rtrd.base.turn import Turn
 from rtrd.history import History, row
 from rtrd.history_tables import HistoryQuery
 
@@ -43,12 +42,11 @@ class HistoryQueries:
         )
         found = await self._history.find(question)
         rows = []
-        until = time.perf_counter() + SLICE
+        turn = Turn()
         for identifier, batch in zip(found.ids, found.batches, strict=True):
             rows.append(shown(row(identifier, batch)))
-            if time.perf_counter() >= until:
-                await asyncio.sleep(0)
-                until = time.perf_counter() + SLICE
+            if turn.over:
+                await turn.next()
         status = self._history.status()
         return json(
             {

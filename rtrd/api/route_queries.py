@@ -6,8 +6,6 @@ have those that came.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple
@@ -15,9 +13,10 @@ from typing import Any, Final, Literal, NamedTuple
 from aiohttp import web
 
 from rtrd.api.requests import YES_NO, choice, get, number, wanted_prefix
-from rtrd.api.responses import SLICE, error, json, stream
+from rtrd.api.responses import error, json, stream
 from rtrd.base.clock import timestamp
 from rtrd.base.notation import Prefix, parse_address, parse_asn
+from rtrd.base.turn import Turn
 from rtrd.rib.engine import Engine
 from rtrd.rib.terms import PATH_OUTCOMES, Route
 from rtrd.routers import Routers
@@ -95,15 +94,14 @@ class RouteQueries:
         """Give so many routes, and how many more there are."""
         first: list[Mapping[str, Any]] = []
         more = 0
-        until = time.perf_counter() + SLICE
+        turn = Turn()
         for found in self._found(wanted):
             if found is not None and len(first) < most:
                 first.append(found())
             elif found is not None:
                 more += 1
-            if time.perf_counter() >= until:
-                await asyncio.sleep(0)
-                until = time.perf_counter() + SLICE
+            if turn.over:
+                await turn.next()
         return {"routes": first, "more": more}
 
     def _rows(self, wanted: WantedRoutes) -> Iterator[Mapping[str, Any] | None]:

@@ -6,7 +6,6 @@ One question at a time, in slices of a few milliseconds.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -16,6 +15,7 @@ from aiohttp import web
 from rtrd.api.requests import get, number
 from rtrd.api.responses import json
 from rtrd.base.errors import NotReadyError
+from rtrd.base.turn import Turn
 from rtrd.rib.engine import Engine
 from rtrd.rib.path_whatif import ChangedPath
 from rtrd.rib.whatif import COVERS, Changed, TableWhatIf, View
@@ -26,8 +26,6 @@ from rtrd.vrps.slurm_files import SlurmFiles
 from rtrlib.vrp import PACKED, pack
 from rtrlib.vrp_set import SLURM, VRPChanges, VRPSet
 
-SLICE: Final = 0.003
-"""Seconds that the loop is held at a time."""
 BUDGET: Final = 400
 """Routes between two looks at the time."""
 MOST_EDITS: Final = 1000
@@ -151,21 +149,20 @@ _Row = TypeVar("_Row")
 async def in_slices(
     rows: Callable[[int, int], tuple[Sequence[_Row], bool]], most: int, *, budget: int = BUDGET
 ) -> AsyncIterator[Sequence[_Row]]:
-    """Give what a question finds in one table, at most so many rows; the loop is held for `SLICE` at a time.
+    """Give what a question finds in one table, at most so many rows; with the loop turning meanwhile.
 
     `rows(budget, most)`: looks at some routes, gives those that would change, and whether there is more.
     `budget`: so many routes at a time; what the caller does of each counts, too.
     """
     more = True
-    until = time.perf_counter() + SLICE
+    turn = Turn()
     while more:
         found, more = rows(budget, min(most, 2 * budget))
         most -= len(found)
         if found:
             yield found
-        if time.perf_counter() >= until:
-            await asyncio.sleep(0)
-            until = time.perf_counter() + SLICE
+        if turn.over:
+            await turn.next()
 
 
 def summary(moved: Counter[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import mmap
-import time
 from collections.abc import Iterable
 from typing import Final
 
+from rtrd.base.turn import Turn
 from rtrlib.vrp import PACKED
 from rtrlib.vrp_set import VRPSet
 
-SLICE: Final = 0.002
-"""Seconds that the loop is held at a time."""
 ATTEMPTS: Final = 5
 """How often a copy starts again because something came into force meanwhile."""
 
@@ -30,15 +28,14 @@ async def copy(vrp_set: VRPSet, sources: Iterable[int] | None = None) -> memoryv
         # Memory that nobody touched yet costs the time of a whole slice a megabyte: it is filled part by part, never
         # joined from parts.
         copied, size = memoryview(mmap.mmap(-1, max(1, _most(vrp_set, wanted)))), 0
-        until = time.perf_counter() + SLICE
+        turn = Turn()
         for part in vrp_set.packed(wanted):
             copied[size : size + len(part)] = part
             size += len(part)
-            if time.perf_counter() >= until:
-                await asyncio.sleep(0)
+            if turn.over:
+                await turn.next()
                 if vrp_set.generation != generation or vrp_set.changing:
                     break
-                until = time.perf_counter() + SLICE
         else:
             return copied[:size]
     await settled(vrp_set)

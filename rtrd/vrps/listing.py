@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from typing import Final
 from weakref import WeakSet
 
-from rtrd.vrps.copying import ATTEMPTS, SLICE, settled
+from rtrd.base.turn import Turn
+from rtrd.vrps.copying import ATTEMPTS, settled
 from rtrlib.vrp_set import CoveringVRP, VRPSet, found_in
 
 MOST: Final = 4
@@ -76,13 +76,12 @@ class Listings:
     async def _copied(self, generation: int, prefix: str | None) -> list[bytes] | None:
         """Copy the VRPs; None when some came into force meanwhile."""
         parts = []
-        until = time.perf_counter() + SLICE
+        turn = Turn()
         for part in self._vrp_set.around_packed(prefix):
             if part:
                 parts.append(part)
-            if time.perf_counter() >= until:
-                await asyncio.sleep(0)
+            if turn.over:
+                await turn.next()
                 if self._vrp_set.generation != generation or self._vrp_set.changing:
                     return None
-                until = time.perf_counter() + SLICE
         return parts

@@ -65,7 +65,7 @@ def test_who_asks_for_the_same_gets_the_same_and_too_many_are_not_kept(monkeypat
 def test_where_vrps_come_into_force_all_the_time_a_list_says_that_it_is_not_of_one_moment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listing, "SLICE", 0)
+    monkeypatch.setattr("rtrd.base.turn.TURN", 0)
     vrp_set = set_of(*OLD)
 
     async def story() -> Listing:

@@ -151,7 +151,7 @@ async def test_a_big_change_goes_as_the_whole_set() -> None:
 
 async def test_a_set_that_changes_while_it_is_copied_is_served_as_it_became(monkeypatch: pytest.MonkeyPatch) -> None:
     """With slices of no time, the copy lets others run after every part."""
-    monkeypatch.setattr("rtrd.vrps.copying.SLICE", 0)
+    monkeypatch.setattr("rtrd.base.turn.TURN", 0)
     one = Story(*MANY)
     one.updates.became_usable()
     await one.settle()

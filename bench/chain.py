@@ -226,6 +226,20 @@ def _wait_ready(socket: Path, sessions: int, vrps: int = 0) -> None:
     raise LabError("rtrd was not ready")
 
 
+def measured(
+    rounds: int, runs: Mapping[str, Callable[[], Took]]
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Let each run in turn; give the seconds of all, and the CPU of their chains."""
+    cpu: dict[str, list[float]] = {name: [] for name in runs}
+
+    def seconds(name: str) -> float:
+        took = runs[name]()
+        cpu[name].append(took.chain)
+        return took.seconds
+
+    return interleaved(rounds, {name: partial(seconds, name) for name in runs}), cpu
+
+
 def run_rtrd(work: Work, version: str, port: int, settings: Settings = BEST_SETTINGS, vrps: int = 0) -> Took:
     """As the process: rtrd with the cache of a port, once it has so many VRPs."""
     command = [find_program("rtrd", "make venv"), "run", "-c", str(work.configuration(port)), "--exabgp"]
@@ -285,14 +299,7 @@ def _beside_helpers(setting: Setting, work: Work, version: str, port: int) -> li
         ANSWERING: knowing,
         "a helper that waits for no route": partial(knowing, answers=False),
     }
-    took: dict[str, list[Took]] = {name: [] for name in runs}
-
-    def seconds(name: str) -> float:
-        took[name].append(runs[name]())
-        return took[name][-1].seconds
-
-    rounds = interleaved(setting.rounds, {name: partial(seconds, name) for name in runs})
-    cpu = {name: [one.chain for one in of] for name, of in took.items()}
+    rounds, cpu = measured(setting.rounds, runs)
     helper = (
         f"The helper decides nothing. It writes ready commands of {batch} prefixes at most as soon as ExaBGP has"
         f" reported their routes, with at most {window} of them unanswered, which is the fastest. It reads octets,"

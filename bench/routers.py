@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Final, Self
 
 from bench import chain, lines
 from bench.pipe import Usage
-from bench.report import Comparison, interleaved
+from bench.report import Comparison
 from bench.scripted_cache import HOST, ScriptedCache
 from bench.section import Setting, set_of
 from bench.speaker import Speaker, update
@@ -273,14 +273,7 @@ def measure(setting: Setting) -> list[Comparison]:
             for version in chain.PROGRAMS
         }
         runs |= {kind.name: partial(run_alone, kind, routes, count, cache.port) for kind in (Bird, Frr, GoBGP)}
-        took: dict[str, list[chain.Took]] = {name: [] for name in runs}
-
-        def seconds(name: str) -> float:
-            took[name].append(runs[name]())
-            return took[name][-1].seconds
-
-        rounds = interleaved(setting.rounds, {name: partial(seconds, name) for name in runs})
-    cpu = {name: [one.chain for one in of] for name, of in took.items()}
+        rounds, cpu = chain.measured(setting.rounds, runs)
     note = (
         f"{routes.about}; {count:,} VRPs. Invalid ones are left out, the rest is announced with a community. Up to the"
         " receiver's last route; all VRPs were there before."

@@ -5,7 +5,7 @@ Between two steps the loop may turn, and neighbors may come and go: each is as o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from rtrd.base.clock import timestamp
@@ -55,23 +55,23 @@ def counted_by_address(router: Router) -> dict[str, list[str]]:
 
 def counts_of(router: Router, names: Iterable[str]) -> dict[str, int]:
     """How many routes of sessions have which validity; those that are over have none."""
-    total: dict[str, int] = dict.fromkeys(VALIDITIES, 0)
-    by_name, table = router.engine.sessions.by_name, router.engine.table
-    for name in names:
-        if (session := by_name.get(name)) is not None:
-            for validity, count in table.counts(session.number).items():
-                total[validity] += count
-    return total
+    return _sum(router, names, VALIDITIES, router.engine.table.counts)
 
 
 def path_counts_of(router: Router, names: Iterable[str]) -> dict[str, int]:
     """How many of them have a path of which outcome, have leaked, or are kept back (RouteTable.path_counts)."""
-    total: dict[str, int] = dict.fromkeys([*map(str, PATH_OUTCOMES[1:]), "leak", "kept_back"], 0)
-    by_name, table = router.engine.sessions.by_name, router.engine.table
+    return _sum(router, names, (*map(str, PATH_OUTCOMES[1:]), "leak", "kept_back"), router.engine.table.path_counts)
+
+
+def _sum(
+    router: Router, names: Iterable[str], kinds: Iterable[str], read: Callable[[int], Mapping[str, int]]
+) -> dict[str, int]:
+    total = dict.fromkeys(kinds, 0)
+    by_name = router.engine.sessions.by_name
     for name in names:
         if (session := by_name.get(name)) is not None:
-            for outcome, count in table.path_counts(session.number).items():
-                total[outcome] += count
+            for kind, count in read(session.number).items():
+                total[kind] += count
     return total
 
 

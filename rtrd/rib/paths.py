@@ -6,7 +6,7 @@ No sentence names who leaked: that can't be known (draft-ietf-sidrops-aspa-verif
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from rtrd.base.notation import parse_asn, said
@@ -51,11 +51,11 @@ def path_text(segments: Sequence[Segment]) -> str | None:
     """Write a path as `parse_path` reads it, segments of confederations in parentheses; None: too long to be shown."""
     if sum(len(segment.asns) for segment in segments) > MOST_SHOWN:
         return None
-    return " ".join(form.format(mark.join(map(str, asns))) for (form, mark), asns in _formed(segments))
-
-
-def _formed(segments: Sequence[Segment]) -> Iterator[tuple[tuple[str, str], tuple[int, ...]]]:
-    return ((_FORMS.get(kind, ("({})", " ")), asns) for kind, asns in segments)
+    parts = []
+    for kind, asns in segments:
+        form, mark = _FORMS.get(kind, ("({})", " "))
+        parts.append(form.format(mark.join(map(str, asns))))
+    return " ".join(parts)
 
 
 _FORMS: Final = {AS_SEQUENCE: ("{}", " "), AS_SET: ("{{{}}}", ",")}

@@ -43,9 +43,7 @@ class OldAPI(ScriptedExaBGP):
 def test_its_own_api_is_one_problem_and_one_line_and_no_storm_of_questions(lab: Lab) -> None:
     cache = lab.start(RtrdCache(lab.folder, [VRP(PREFIX, 24, 64511)]))
     daemon = lab.start(OwnAPI(lab.folder, [At(cache.address, cache.port)]))
-    daemon.comes_up()
-    daemon.comes_up(LISTENER)
-    daemon.announces(PREFIX, 64511)
+    daemon.begins(PREFIX, 64511)
     said = "answers `error` to `version`: rtrd speaks the API of ExaBGP 4 and 5"
     assert daemon.process.wait_for(said)  # some seconds after it was asked
     (problem,) = daemon.now()["problems"]
@@ -59,13 +57,8 @@ def test_with_the_old_api_its_third_column_is_not_taken_for_what_it_has_sent(lab
     """A second command for a prefix waits until all is sent."""
     cache = lab.start(RtrdCache(lab.folder, [VRP(PREFIX, 24, 64511)]))
     daemon = lab.start(OldAPI(lab.folder, [At(cache.address, cache.port)]))
-    daemon.comes_up()
-    daemon.comes_up(LISTENER)
-    daemon.announces(PREFIX, 64511)
-    daemon.wait_changes(0, ("announce", [PREFIX]))
-    said = daemon.position()
-    cache.serve([VRP(PREFIX, 24, 64999)])
-    daemon.wait_changes(said, ("withdraw", [PREFIX]))
+    daemon.begins(PREFIX, 64511)
+    daemon.wait_announced_and_withdrawn(PREFIX, lambda: cache.serve([VRP(PREFIX, 24, 64999)]))
     text = "\n".join(line for _, line in daemon.pipe.commands)
     (between,) = re.findall(r" announce attributes .*?\n((?s:.*?))^.* withdraw attributes ", text, re.MULTILINE)
     assert between.count("show neighbor") >= GROWS

@@ -3,7 +3,7 @@
 from rtrd.demo.caches import VRP, RtrdCache
 from rtrd.demo.lab import Lab, Process
 from tests.lab.daemons import At
-from tests.lab.scripted_exabgp import LISTENER, PipedProcess, ScriptedExaBGP
+from tests.lab.scripted_exabgp import PipedProcess, ScriptedExaBGP
 
 PREFIX = "192.0.2.0/24"
 
@@ -16,13 +16,8 @@ class Nameless(ScriptedExaBGP):
 def test_it_is_written_to_all_the_same_and_that_is_said(lab: Lab) -> None:
     cache = lab.start(RtrdCache(lab.folder, [VRP(PREFIX, 24, 64511)]))
     daemon = lab.start(Nameless(lab.folder, [At(cache.address, cache.port)]))
-    daemon.comes_up()
-    daemon.comes_up(LISTENER)
-    daemon.announces(PREFIX, 64511)
-    daemon.wait_changes(0, ("announce", [PREFIX]))
-    said = daemon.position()
-    cache.serve([VRP(PREFIX, 24, 64999)])
-    daemon.wait_changes(said, ("withdraw", [PREFIX]))
+    daemon.begins(PREFIX, 64511)
+    daemon.wait_announced_and_withdrawn(PREFIX, lambda: cache.serve([VRP(PREFIX, 24, 64999)]))
     status = daemon.now()
     assert status["routers"][0]["exabgp"] is None, "unknown is said as unknown"
     assert status["problems"] == []

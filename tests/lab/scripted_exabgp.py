@@ -160,6 +160,19 @@ class ScriptedExaBGP(Daemon):
         }
         self.pipe.say(json.dumps({**UPDATE, "neighbor": {**UPDATE["neighbor"], "message": {"update": update}}}) + "\n")
 
+    def begins(self, prefix: str, origin: int) -> None:
+        """Say that both sessions are up, and that PEER announced a route."""
+        self.comes_up()
+        self.comes_up(LISTENER)
+        self.announces(prefix, origin)
+
+    def wait_announced_and_withdrawn(self, prefix: str, make_invalid: Callable[[], None]) -> None:
+        """Return when a route was announced, and then, as it is made invalid, withdrawn."""
+        self.wait_changes(0, ("announce", [prefix]))
+        said = self.position()
+        make_invalid()
+        self.wait_changes(said, ("withdraw", [prefix]))
+
     def changes(self, since: int = 0) -> list[tuple[str, frozenset[str]]]:
         """What was said since a position, line by line: `announce` or `withdraw`, and the prefixes."""
         found = []

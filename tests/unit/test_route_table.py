@@ -1,6 +1,7 @@
 """The route table against a model: the router ends with the right routes, and nothing is said twice."""
 
 import ipaddress
+import random
 import time
 from functools import cache
 from ipaddress import IPv4Address
@@ -100,14 +101,15 @@ class Router:
 
     def execute(self, table: RouteTable, most: int, limit: int = 1 << 30) -> None:
         for _ in range(limit):
-            command = table.next_command(most)
+            while (command := table.next_command(most)) is None and table.state.searching:
+                pass
             if command is None:
                 return
             names = command.prefixes.split(" ")
             assert len(names) == command.size <= most
             assert command.receivers
             if command.announce and SETS[table.attributes_key(command.attributes)].traits & BY_KIND:
-                assert len({self.kind(n) for n in range(3) if command.receivers & 1 << n}) == 1
+                assert command.by_kind, "each kind gets its own words"
             assert not command.announce or not command.receivers & ~self.up, "announced to a receiver that is down"
             for prefix in names:
                 self.commands.append((command.announce, prefix))
@@ -474,6 +476,106 @@ def test_an_index_of_a_prefix_changes_nothing_of_what_is_said(
     assert one.routes == other.routes
     assert len(one.commands) <= len(other.commands)
     assert sorted(indexed.routes(), key=str) == sorted(walked.routes(), key=str)
+
+
+PATHS = 40
+
+
+def rows(table: RouteTable) -> list[str]:
+    """Its routes, without the numbers that are a table's own."""
+    return sorted(
+        str((table.attributes_key(row.attributes), row._replace(attributes=0, neighbor=0))) for row in table.routes()
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_ranking_says_what_a_walk_over_many_routes_says(seed: int) -> None:
+    """320 routes of a prefix, of 8 neighbors with all kinds of rules, in which everything changes at random."""
+    chance = random.Random(seed)
+    vrp_set = set_of(VRP("192.0.2.0/24", 24, 64500))
+    pairs = [(RouteTable(vrp_set), Router()) for _ in range(2)]
+    policies = [chance.choice(POLICIES) for _ in range(8)]
+    for (table, router), throng_from in zip(pairs, (64, 100_000), strict=True):
+        lib.rib_set_throng_from(table.native, throng_from)
+        table.set_plain(plain := (0b101, 0b111, 0b010)[seed % 3], plain)
+        assert table.add_previous_run() == 0
+        for receiver in range(3 * (seed % 2)):
+            if plain & 1 << receiver:
+                name = (b"previous_run a", b"previous_run b")[receiver % 2]
+                assert table.add_stale(0, number_of(table, name), "192.0.2.0/24", 1 << receiver)
+                router.routes[receiver, "192.0.2.0/24", None] = (PREVIOUS[name].announced_hash, 0, 0)
+    both = [
+        [table.add_neighbor(policy, bytes([127, 0, 0, peer])) for peer, policy in enumerate(policies)]
+        for table, _ in pairs
+    ]
+    most = [0, 0]
+    for step in range(400):
+        peer, path_id = chance.randrange(8), chance.randrange(PATHS)
+        what = chance.choices(
+            ("announce", "withdraw", "vrps", "policy", "session", "up", "kinds", "retag", "write", "settle"),
+            (60, 12, 2, 1, 1, 1, 1, 1, 12, 3),
+        )[0]
+        name, policy, mask = chance.choice(sorted(SETS)), chance.choice(POLICIES), chance.randrange(8)
+        vrps = [VRP("192.0.2.0/24", 24, origin) for origin in chance.sample((64500, 64501, 64502), mask % 3)]
+        ids = [f"192.0.2.0/24 0.0.0.{(path_id + n) % PATHS}" for n in range(chance.choice((1, 1, 4, PATHS)))]
+        texts = [*ids, "192.0.2.0/24"] if mask == 1 else ids
+        changes = vrp_set.replace(0, packed(vrps)) if what == "vrps" else None
+        for sessions, (table, router) in zip(both, pairs, strict=True):
+            if what == "announce":
+                announce(table, sessions[peer], name, texts)
+            elif what == "withdraw":
+                table.withdraw(sessions[peer], [text for text in texts if table.has(sessions[peer], text)])
+            elif changes is not None:
+                table.vrps_changed(changes)
+            elif what == "policy":
+                table.set_policy(sessions[peer], policy)
+                table.revalidate()
+            elif what == "session":
+                table.retire_neighbor(sessions[peer])
+            elif what == "up":
+                router.up = mask
+                table.set_up(mask)
+                table.revalidate()
+            elif what == "kinds":
+                router.kinds = (mask, 7 & ~mask, 0)
+                table.set_kinds(*router.kinds)
+                table.revalidate()
+            elif what == "retag":
+                table.retag(number_of(table, name), SETS[name])
+            elif what == "write":
+                router.execute(table, 1 + mask)
+            else:
+                drain_work(table)
+                router.execute(table, 3)
+        if what == "session":
+            for sessions, (table, _) in zip(both, pairs, strict=True):
+                sessions[peer] = table.add_neighbor(policies[peer], bytes([127, 0, 0, peer]))
+        if what == "settle" or step == 399:
+            for table, router in pairs:
+                drain_work(table)
+                router.execute(table, 3)
+                assert table.state.waiting == 0
+            (ranked, one), (walked, other) = pairs
+            assert one.routes == other.routes
+            assert rows(ranked) == rows(walked)
+            most = [max(most[0], len(ranked)), max(most[1], len(one.routes))]
+    assert most[0] > 128, "the prefix was crowded"
+    assert most[1], "and something was said of it"
+
+
+def test_many_routes_that_turn_invalid_together_are_withdrawn_once() -> None:
+    vrp_set = set_of(VRP("192.0.2.0/24", 24, 64500))
+    table, router = RouteTable(vrp_set), Router()
+    table.set_plain(0b110, 0b110)
+    neighbor = table.add_neighbor(DROP_INVALID, b"\x7f\0\0\2")
+    announce(table, neighbor, b"a", [f"192.0.2.0/24 0.0.{n >> 8}.{n & 255}" for n in range(1000)])
+    router.execute(table, 50)
+    assert router.commands == [(True, "192.0.2.0/24")]
+    table.vrps_changed(vrp_set.replace(0, packed([VRP("192.0.2.0/24", 24, 64501)])))
+    drain_work(table)
+    router.execute(table, 50)
+    assert router.commands[1:] == [(False, "192.0.2.0/24")]
+    assert router.routes == {}
 
 
 class TestPreviousRun:

@@ -150,7 +150,7 @@ int rib_neighbor_retire(struct rib *rib, uint32_t number)
         return 0;
     }
     neighbor->retired = true;
-    rib->throngs.epoch++;
+    rib->throngs.ended++;
     walk_begin(&rib->purge, NULL);
     rib->state.work = true;
     return 0;

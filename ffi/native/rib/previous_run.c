@@ -41,7 +41,7 @@ static int add(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct 
     route_at(rib, same)->advertised |= receivers;
     struct throng *throng = throng_of(rib, &nlri->prefix);
     if (throng)
-        throng_touch(throng);
+        rankings_forget(throng);
     /* Something may have to be written for those that share the NLRI: a withdraw that was written counts no more. */
     for (uint32_t i = chain_of(rib, &nlri->prefix); i != NO_ROUTE; i = route_at(rib, i)->next) {
         struct route *route = route_at(rib, i);

@@ -162,7 +162,7 @@ static bool announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const s
         announce_again(rib, number, attrs, validity);
     } else if (nlri->has_path_id &&
                beside.others >= (beside.all < RIB_ROUTES_CROWDED ? RIB_ROUTES_OF_PREFIX : RIB_ROUTES_SHARE)) {
-        /* To find the best one is a look at all of them, and path ids are the neighbor's to choose. */
+        /* Each is memory, and path ids are the neighbor's to choose. */
         faults->crowded++;
         return false;
     } else if ((number = announce_new(rib, first, neighbor, attrs, nlri, validity, faults)) == NO_ROUTE) {

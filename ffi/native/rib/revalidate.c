@@ -120,6 +120,8 @@ static void validate(struct rib *rib, struct batch *batch)
         /* Where all covers are to be looked at, its action may be another one then; its turn comes there. */
         if (!neighbor_of(rib, route)->wants_cover || !covers_all_wait(rib))
             outbox_consider(rib, batch->numbers[i]);
+        else
+            route_rank(rib, batch->numbers[i]);
     }
     batch->n = 0;
 }

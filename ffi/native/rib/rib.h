@@ -23,6 +23,7 @@
  *     rules.c         what the policy says of a route
  *     store.c         records, and the routes of a prefix
  *     throngs.c       an index of the routes of a prefix, where they are many
+ *     ranking.c       these in the order of the decision
  *     walk.c          goes over all routes, or those that a prefix covers, in slices
  *     attrs.c         attribute sets, by number            index.c   prefixes in order
  *     demands.c       what a rule demands of a route

@@ -154,7 +154,8 @@ struct throngs {             /* see throngs.h */
     struct throng **buckets; /* by prefix */
     uint32_t room, n;
     uint32_t from;  /* a prefix with so many routes is one */
-    uint64_t epoch; /* another one after each change that is not of one route; never 0 */
+    uint64_t epoch; /* another one after each change that is not of one route */
+    uint64_t ended; /* sessions with routes */
 };
 
 struct rib {
@@ -242,6 +243,10 @@ bool route_retagged(const struct rib *rib, uint32_t number); /* and perhaps not 
  * run. Where two of one prefix are equal all the same, the routes share an NLRI. */
 uint32_t route_path_id(const struct rib *rib, uint32_t number);
 void policies_free(struct policies *policies);
+/* The decision of RFC 4271 section 9.1, as far as the summaries go (none compares MEDs, so all routes have one order):
+ * the route of the lower degree is better, or else by what never changes of a route; below 0: a is. */
+uint64_t route_degree(const struct rib *rib, uint32_t number);
+int route_break_tie(const struct rib *rib, uint32_t a, uint32_t b);
 
 /* Which of the policy's values is for a route. */
 static inline size_t policy_case(const struct route *route)
@@ -287,6 +292,8 @@ void change_goes(struct rib *rib, uint32_t number); /* a route that is still the
 /* waiting.c */
 /* Puts the route into the outbox if something may have to be written for it. Whoever has changed a route calls it. */
 void outbox_consider(struct rib *rib, uint32_t number);
+/* The same for one whose turn comes later: among many of its prefix it may have another rank. */
+void route_rank(struct rib *rib, uint32_t number);
 void append_to(struct rib *rib, struct queue *queue, uint32_t number);
 void drop_first(struct rib *rib, struct queue *queue);
 

@@ -220,3 +220,32 @@ uint32_t route_path_id(const struct rib *rib, uint32_t number)
     uint32_t id = (uint32_t)siphash(rib->path_id_key, path, sizeof path);
     return id ? id : 1; /* 0 is what a route without one has on the wire */
 }
+
+/* How far a route is from one that anybody would take: what is invalid never displaces what is not, and an aggregate of
+ * which nobody knows whose it is (RFC 9774) no path without a set. */
+static unsigned doubt(const struct rib *rib, const struct route *route)
+{
+    bool invalid = (route->bits & VALIDITY_BITS) == VALIDITY_INVALID;
+    return 2 * invalid + ((summary_of(rib, route)->traits & TRAIT_AS_SET) != 0);
+}
+
+uint64_t route_degree(const struct rib *rib, uint32_t number)
+{
+    const struct route *route = route_at(rib, number);
+    const struct attrs_summary *summary = summary_of(rib, route);
+    uint32_t given = route_policy(rib, number)->local_preference[policy_case(route)];
+    uint32_t preference = given != UINT32_MAX ? given : summary->local_preference;
+    return (uint64_t)doubt(rib, route) << 56 | (uint64_t)(UINT32_MAX - preference) << 24 |
+           (uint64_t)summary->path_length << 8 | summary->origin_code;
+}
+
+int route_break_tie(const struct rib *rib, uint32_t a_number, uint32_t b_number)
+{
+    const struct route *a = route_at(rib, a_number), *b = route_at(rib, b_number);
+    int order = memcmp(neighbor_of(rib, a)->rank, neighbor_of(rib, b)->rank, sizeof neighbor_of(rib, a)->rank);
+    if (order)
+        return order;
+    if (a->path_id != b->path_id)
+        return a->path_id < b->path_id ? -1 : 1;
+    return a_number < b_number ? -1 : a_number > b_number;
+}

@@ -16,14 +16,15 @@ struct group {
     bool plain, has_path_id;
     uint8_t outdated, withdrawn; /* which bits of a route speak of these receivers */
     struct throng *throng;       /* its routes are many; or NULL */
+    struct ranking *ranking;     /* of its routes; NULL: they are looked at one after the other */
 };
 
-static struct group group_of(const struct rib *rib, uint32_t number, uint32_t chain, bool plain)
+static struct group group_of(struct rib *rib, uint32_t number, uint32_t chain, bool plain)
 {
     const struct route *route = route_at(rib, number);
     uint64_t receivers = rib->plain[family_at(route_family(number))];
     struct prefix prefix = route_prefix(rib, number);
-    return (struct group){.receivers = (plain ? receivers : ~receivers) & ~rib->forgotten,
+    struct group group = {.receivers = (plain ? receivers : ~receivers) & ~rib->forgotten,
                           .chain = chain,
                           .path_id = route_path_id(rib, number),
                           .plain = plain,
@@ -31,16 +32,13 @@ static struct group group_of(const struct rib *rib, uint32_t number, uint32_t ch
                           .outdated = plain ? OUTDATED_PLAIN : OUTDATED,
                           .withdrawn = plain ? WITHDRAWN_PLAIN : WITHDRAWN,
                           .throng = throng_of(rib, &prefix)};
+    if (group.receivers && group.throng && (plain || !group.has_path_id))
+        group.ranking = ranking_of(rib, group.throng, plain);
+    return group;
 }
 
 /* Its routes are found by their path id. */
 static bool is_by_path(const struct group *group) { return group->throng && !group->plain && group->has_path_id; }
-
-/* What was found of the routes of a throng that are one group; NULL: none of the kind. */
-static struct throng_found *found_of(const struct group *group)
-{
-    return group->throng && !is_by_path(group) ? &group->throng->found[group->plain] : NULL;
-}
 
 /* The next route of the group, from `number` on. */
 static uint32_t next_in_chain(const struct rib *rib, const struct group *group, uint32_t number)
@@ -72,6 +70,33 @@ static uint32_t next_in_group(const struct rib *rib, const struct group *group, 
 #define FOR_GROUP(i) \
     for (uint32_t at, i = first_in_group(rib, group, &at); i != NO_ROUTE; i = next_in_group(rib, group, i, &at))
 
+/* The routes of a group that may be advertised: where it has a ranking, no others. */
+static uint32_t first_heard(const struct rib *rib, const struct group *group, uint32_t *at)
+{
+    if (!group->ranking)
+        return first_in_group(rib, group, at);
+    *at = group->ranking->heard;
+    return *at == LIST_END ? NO_ROUTE : group->throng->routes[*at].number;
+}
+
+static uint32_t next_heard(const struct rib *rib, const struct group *group, uint32_t number, uint32_t *at)
+{
+    if (!group->ranking)
+        return next_in_group(rib, group, number, at);
+    *at = group->ranking->at[*at].heard;
+    return *at == LIST_END ? NO_ROUTE : group->throng->routes[*at].number;
+}
+
+#define FOR_HEARD(i) \
+    for (uint32_t at, i = first_heard(rib, group, &at); i != NO_ROUTE; i = next_heard(rib, group, i, &at))
+
+static void now_advertised(struct rib *rib, const struct group *group, uint32_t number, uint64_t receivers)
+{
+    route_at(rib, number)->advertised |= receivers;
+    if (group->ranking)
+        throng_heard(rib, group->throng, group->ranking, number);
+}
+
 /* A route is advertised somewhere no longer. If it was kept for that alone, its turn in the outbox is its end. */
 static void no_longer_advertised(struct rib *rib, uint32_t number, uint64_t receivers)
 {
@@ -97,48 +122,24 @@ static bool of_previous_run(const struct rib *rib, const struct route *route)
     return neighbor_of(rib, route)->previous_run;
 }
 
-static uint32_t preference(const struct rib *rib, uint32_t number)
+/* Below 0: a is better. Never 0 for two routes. */
+static int compare(const struct rib *rib, uint32_t a, uint32_t b)
 {
-    const struct route *route = route_at(rib, number);
-    uint32_t given = route_policy(rib, number)->local_preference[policy_case(route)];
-    return given != UINT32_MAX ? given : summary_of(rib, route)->local_preference;
-}
-
-/* How far a route is from one that anybody would take: what is invalid never displaces what is not, and an aggregate of
- * which nobody knows whose it is (RFC 9774) no path without a set. */
-static int doubt(const struct rib *rib, const struct route *route)
-{
-    bool invalid = (route->bits & VALIDITY_BITS) == VALIDITY_INVALID;
-    return 2 * invalid + ((summary_of(rib, route)->traits & TRAIT_AS_SET) != 0);
-}
-
-/* RFC 4271 section 9.1, as far as the summaries go; below 0: a is better. Never 0 for two routes. */
-static int compare(const struct rib *rib, uint32_t a_number, uint32_t b_number)
-{
-    const struct route *a = route_at(rib, a_number), *b = route_at(rib, b_number);
-    const struct attrs_summary *of_a = summary_of(rib, a), *of_b = summary_of(rib, b);
-    uint32_t preference_a = preference(rib, a_number), preference_b = preference(rib, b_number);
-    int doubts = doubt(rib, a) - doubt(rib, b);
-    if (doubts)
-        return doubts;
-    if (preference_a != preference_b)
-        return preference_a > preference_b ? -1 : 1;
-    if (of_a->path_length != of_b->path_length)
-        return of_a->path_length < of_b->path_length ? -1 : 1;
-    if (of_a->origin_code != of_b->origin_code)
-        return of_a->origin_code < of_b->origin_code ? -1 : 1;
-    int order = memcmp(neighbor_of(rib, a)->rank, neighbor_of(rib, b)->rank, sizeof neighbor_of(rib, a)->rank);
-    if (order)
-        return order;
-    if (a->path_id != b->path_id)
-        return a->path_id < b->path_id ? -1 : 1;
-    return a_number < b_number ? -1 : a_number > b_number;
+    uint64_t degree_a = route_degree(rib, a), degree_b = route_degree(rib, b);
+    return degree_a != degree_b ? (degree_a < degree_b ? -1 : 1) : route_break_tie(rib, a, b);
 }
 
 /* The best announced route for one of the group's receivers that are not yet `taken`. */
-static uint32_t best_route(const struct rib *rib, const struct group *group, uint64_t taken)
+static uint32_t best_route(struct rib *rib, const struct group *group, uint64_t taken)
 {
     uint32_t best = NO_ROUTE;
+    if (group->ranking) {
+        /* Those of a session that has ended leave it as they are met. */
+        while ((best = ranking_best(group->throng, group->ranking, group->receivers & ~taken)) != NO_ROUTE &&
+               route_gone(rib, route_at(rib, best)))
+            route_rank(rib, best);
+        return best;
+    }
     FOR_GROUP (i) {
         if (is_announced(rib, i) && (route_receivers(rib, i) & group->receivers & ~taken) &&
             (best == NO_ROUTE || compare(rib, i, best) < 0))
@@ -150,7 +151,7 @@ static uint32_t best_route(const struct rib *rib, const struct group *group, uin
 /* The attribute set that a previous run announced at all of these receivers, or ATTRS_NONE. */
 static uint32_t previous_run_at(const struct rib *rib, const struct group *group, uint64_t receivers)
 {
-    FOR_GROUP (i) {
+    FOR_HEARD (i) {
         const struct route *route = route_at(rib, i);
         if (of_previous_run(rib, route) && (route->advertised & receivers) == receivers)
             return route->attrs;
@@ -160,7 +161,7 @@ static uint32_t previous_run_at(const struct rib *rib, const struct group *group
 
 static bool has_previous_run(const struct rib *rib, const struct group *group)
 {
-    FOR_GROUP (i) {
+    FOR_HEARD (i) {
         if (of_previous_run(rib, route_at(rib, i)))
             return true;
     }
@@ -187,17 +188,37 @@ static void inherit(struct rib *rib, const struct group *group, uint32_t number,
     struct route *heir = route_at(rib, number);
     if (heir->bits & group->outdated && heir->advertised & group->receivers)
         return;
-    FOR_GROUP (i) {
+    FOR_HEARD (i) {
         const struct route *other = route_at(rib, i);
         if (i == number || (other->bits & group->outdated) || route_retagged(rib, i) || of_previous_run(rib, other) ||
             !(other->advertised & need) ||
             summary_of(rib, other)->announced_hash != summary_of(rib, heir)->announced_hash ||
             route_variant(rib, i) != route_variant(rib, number))
             continue;
-        heir->advertised |= other->advertised & need;
+        now_advertised(rib, group, number, other->advertised & need);
         no_longer_advertised(rib, i, need);
         heir->bits &= (uint8_t)~group->outdated;
     }
+}
+
+/* The receivers of a ranking at which what a previous run announced is disowned: that is a walk over all its routes,
+ * once as long as they stay as they are. */
+static uint64_t disowned_at(struct rib *rib, const struct group *group)
+{
+    struct ranking *ranking = group->ranking;
+    if (ranking->disowned_of == rib->throngs.ended + 1)
+        return ranking->disowned;
+    ranking->disowned = 0;
+    FOR_HEARD (i) {
+        const struct route *route = route_at(rib, i);
+        if (!of_previous_run(rib, route) || route_gone(rib, route))
+            continue;
+        rib->looked += group->throng->n;
+        if (is_disowned(rib, group, route))
+            ranking->disowned |= route->advertised & group->receivers;
+    }
+    ranking->disowned_of = rib->throngs.ended + 1;
+    return ranking->disowned;
 }
 
 /* The receivers at which a route is to be withdrawn, when the group keeps an announcement at `kept`. */
@@ -207,7 +228,8 @@ static uint64_t to_withdraw(struct rib *rib, const struct group *group, uint32_t
     uint64_t lost = route->advertised & group->receivers & ~kept;
     if (is_withdrawn(rib, number)) {
         if (!(route->bits & group->withdrawn))
-            lost |= route_policy(rib, number)->receivers & group->receivers & ~kept;
+            lost |= route_policy(rib, number)->receivers & group->receivers & ~kept &
+                    ~(group->ranking ? group->ranking->withdrawn : 0);
         if (!lost)
             route->bits |= group->withdrawn;
     }
@@ -215,16 +237,36 @@ static uint64_t to_withdraw(struct rib *rib, const struct group *group, uint32_t
 }
 
 /* The receivers at which routes are held. */
-static uint64_t held(const struct rib *rib, const struct group *group)
+static uint64_t held(struct rib *rib, const struct group *group)
 {
     uint64_t receivers = 0;
-    FOR_GROUP (i) {
+    FOR_HEARD (i) {
         const struct route *route = route_at(rib, i);
-        if (!route_gone(rib, route) && route_action(rib, i) == ACTION_HOLD &&
-            !(of_previous_run(rib, route) && is_disowned(rib, group, route)))
-            receivers |= route->advertised & group->receivers;
+        uint64_t here = route->advertised & group->receivers;
+        if (!here || route_gone(rib, route) || route_action(rib, i) != ACTION_HOLD)
+            continue;
+        bool disowned = of_previous_run(rib, route) &&
+                        (group->ranking ? (disowned_at(rib, group) & here) != 0 : is_disowned(rib, group, route));
+        receivers |= disowned ? 0 : here;
     }
     return receivers;
+}
+
+/* The next route of the group that is to be withdrawn somewhere: of a previous run, or not. */
+static uint32_t next_withdrawn(struct rib *rib, const struct group *group, uint64_t kept, bool previous_run,
+                               uint64_t *lost)
+{
+    FOR_HEARD (i) {
+        if (of_previous_run(rib, route_at(rib, i)) == previous_run && (*lost = to_withdraw(rib, group, i, kept)))
+            return i;
+    }
+    for (uint32_t slot; group->ranking && !previous_run && (slot = group->ranking->demanding) != LIST_END;) {
+        uint32_t number = group->throng->routes[slot].number;
+        if ((*lost = to_withdraw(rib, group, number, kept)))
+            return number;
+        ranking_tidy(rib, group->throng, group->plain); /* it demands nothing any more */
+    }
+    return NO_ROUTE;
 }
 
 static bool group_emission(struct rib *rib, const struct group *group, struct emission *out)
@@ -253,32 +295,14 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
     }
     kept |= held(rib, group);
     for (int previous_run = 0; previous_run < 2; previous_run++) {
-        FOR_GROUP (i) {
-            uint64_t lost =
-                of_previous_run(rib, route_at(rib, i)) == previous_run ? to_withdraw(rib, group, i, kept) : 0;
-            if (lost) {
-                *out = (struct emission){i, ATTRS_NONE, lost, false, group->plain};
-                return true;
-            }
+        uint64_t lost;
+        uint32_t number = next_withdrawn(rib, group, kept, previous_run != 0, &lost);
+        if (number != NO_ROUTE) {
+            *out = (struct emission){number, ATTRS_NONE, lost, false, group->plain};
+            return true;
         }
     }
     return false;
-}
-
-/* The same, if nothing of the throng has changed since it was found. */
-static bool known_emission(struct rib *rib, const struct group *group, struct emission *out)
-{
-    struct throng_found *found = found_of(group);
-    if (found && found->epoch == rib->throngs.epoch) {
-        *out = found->emission;
-        return found->any;
-    }
-    bool any = group_emission(rib, group, out);
-    if (found) {
-        *found = (struct throng_found){rib->throngs.epoch, any, *out};
-        rib->looked += group->throng->n;
-    }
-    return any;
 }
 
 bool emission_next(struct rib *rib, uint32_t number, struct emission *out)
@@ -287,7 +311,7 @@ bool emission_next(struct rib *rib, uint32_t number, struct emission *out)
     uint32_t chain = chain_of_route(rib, number);
     for (int plain = 0; plain < 2; plain++) {
         struct group group = group_of(rib, number, chain, plain != 0);
-        if (group.receivers && known_emission(rib, &group, out))
+        if (group.receivers && group_emission(rib, &group, out))
             return true;
     }
     /* Nothing of the route is left to write, so what its bits say of receivers that it does not have is settled, too.
@@ -305,16 +329,14 @@ void emission_apply(struct rib *rib, const struct emission *emission)
     struct route *route = route_at(rib, emission->number);
     uint32_t chain = chain_of_route(rib, emission->number);
     const struct group found = group_of(rib, emission->number, chain, emission->plain), *group = &found;
-    struct throng_found *known = found_of(group);
-    if (known) {
-        known->epoch = 0;
-        rib->looked += group->throng->n;
-    }
-    FOR_GROUP (i) {
+    FOR_HEARD (i) {
         no_longer_advertised(rib, i, emission->receivers);
     }
+    if (group->ranking)
+        group->ranking->withdrawn = emission->announce ? group->ranking->withdrawn & ~emission->receivers
+                                                       : group->ranking->withdrawn | emission->receivers;
     if (emission->announce) {
-        route->advertised |= emission->receivers;
+        now_advertised(rib, group, emission->number, emission->receivers);
         route->bits &= (uint8_t) ~(group->outdated | group->withdrawn);
     } else if (route_action(rib, emission->number) == ACTION_WITHDRAW) {
         route->bits |= group->withdrawn;

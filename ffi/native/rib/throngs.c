@@ -5,7 +5,6 @@
 
 #include "base/siphash.h"
 
-#define REMOVED (UINT32_MAX - 1) /* in a slot; NO_ROUTE: it is free */
 #define BUCKETS_START 64
 
 /* ---- which prefixes ------------------------------------------------------------------------------------------ */
@@ -53,6 +52,7 @@ static bool reserve(struct rib *rib)
 
 static void throng_free(struct throng *throng)
 {
+    rankings_forget(throng);
     free(throng->routes);
     free(throng->paths);
     map_free(&throng->counts);
@@ -86,7 +86,8 @@ uint64_t throngs_memory(const struct rib *rib)
     for (uint32_t i = 0; i < rib->throngs.room; i++)
         for (const struct throng *throng = rib->throngs.buckets[i]; throng; throng = throng->next)
             bytes += sizeof *throng + throng->room * sizeof(struct throng_slot) * (throng->paths ? 2 : 1) +
-                     throng->counts.room * sizeof(struct map_slot);
+                     throng->counts.room * sizeof(struct map_slot) +
+                     throng->room * sizeof(struct ranked) * (!!throng->rankings[0].at + !!throng->rankings[1].at);
     return bytes;
 }
 
@@ -118,6 +119,21 @@ static struct throng_slot *route_slot(const struct rib *rib, const struct throng
     const struct route *route = route_at(rib, number);
     uint32_t at = slot_of_id(rib, throng, route->neighbor, route->path_id, route->bits & HAS_PATH_ID);
     return slot_from(throng, throng->routes, at, number);
+}
+
+static uint32_t slot_number(const struct rib *rib, const struct throng *throng, uint32_t number)
+{
+    return (uint32_t)(route_slot(rib, throng, number) - throng->routes);
+}
+
+void throng_rank(const struct rib *rib, struct throng *throng, uint32_t number)
+{
+    rankings_rank(rib, throng, slot_number(rib, throng, number));
+}
+
+void throng_heard(const struct rib *rib, const struct throng *throng, struct ranking *ranking, uint32_t number)
+{
+    ranking_hears(ranking, slot_number(rib, throng, number));
 }
 
 static struct throng_slot *new_slots(uint32_t room)
@@ -153,6 +169,7 @@ static bool build(const struct rib *rib, struct throng *throng, uint32_t first)
     uint32_t n = 0;
     for (uint32_t i = first; i != NO_ROUTE; i = route_at(rib, i)->next)
         n++;
+    rankings_forget(throng); /* they go by slots */
     free(throng->routes);
     free(throng->paths);
     map_free(&throng->counts);
@@ -190,7 +207,6 @@ void throng_begin(struct rib *rib, const struct prefix *prefix, uint32_t first)
 
 void throng_add(struct rib *rib, struct throng *throng, uint32_t number)
 {
-    throng_touch(throng);
     uint32_t next = route_at(rib, number)->next;
     bool full = throng->used + UINT64_C(1) > throng->room - throng->room / 4;
     if (full ? build(rib, throng, number) : put(rib, throng, number, NO_ROUTE)) {
@@ -203,16 +219,16 @@ void throng_add(struct rib *rib, struct throng *throng, uint32_t number)
 
 void throng_remove(struct rib *rib, struct throng *throng, uint32_t number, uint32_t *first)
 {
-    throng_touch(throng);
+    rankings_leave(rib, throng, slot_number(rib, throng, number));
     const struct route *route = route_at(rib, number);
     struct throng_slot *slot = route_slot(rib, throng, number);
     *(slot->other == NO_ROUTE ? first : &route_at(rib, slot->other)->next) = route->next;
     if (route->next != NO_ROUTE)
         route_slot(rib, throng, route->next)->other = slot->other;
-    slot->number = REMOVED;
+    slot->number = SLOT_REMOVED;
     if (route->bits & HAS_PATH_ID) {
         uint32_t at = slot_of_path(rib, throng, route_path_id(rib, number));
-        slot_from(throng, throng->paths, at, number)->number = REMOVED;
+        slot_from(throng, throng->paths, at, number)->number = SLOT_REMOVED;
         --*map_put(&throng->counts, route->neighbor + UINT64_C(1)); /* it is there, so this takes no memory */
     }
     if (--throng->n < rib->throngs.from / 2)
@@ -224,7 +240,7 @@ uint32_t throng_find(const struct rib *rib, const struct throng *throng, uint32_
 {
     uint32_t at = slot_of_id(rib, throng, neighbor, nlri->path_id, nlri->has_path_id), number;
     for (; (number = throng->routes[at].number) != NO_ROUTE; at = (at + 1) & (throng->room - 1)) {
-        const struct route *route = number == REMOVED ? NULL : route_at(rib, number);
+        const struct route *route = number == SLOT_REMOVED ? NULL : route_at(rib, number);
         if (route && route->neighbor == neighbor && route->path_id == nlri->path_id &&
             !(route->bits & HAS_PATH_ID) == !nlri->has_path_id)
             return number;
@@ -238,7 +254,7 @@ uint32_t throng_path(const struct rib *rib, const struct throng *throng, uint32_
     uint32_t mask = throng->room - 1, number;
     uint32_t i = *at == NO_ROUTE ? slot_of_path(rib, throng, path_id) : (*at + 1) & mask;
     for (; throng->paths && (number = throng->paths[i].number) != NO_ROUTE; i = (i + 1) & mask) {
-        if (number != REMOVED && throng->paths[i].other == path_id) {
+        if (number != SLOT_REMOVED && throng->paths[i].other == path_id) {
             *at = i;
             return number;
         }

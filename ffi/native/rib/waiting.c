@@ -48,16 +48,21 @@ static void count_kept_back(const struct rib *rib, uint32_t number)
     route->kept_back = now;
 }
 
+void route_rank(struct rib *rib, uint32_t number)
+{
+    if (rib->throngs.n == 0)
+        return;
+    struct prefix prefix = route_prefix(rib, number);
+    struct throng *throng = throng_of(rib, &prefix);
+    if (throng)
+        throng_rank(rib, throng, number);
+}
+
 void outbox_consider(struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
     count_kept_back(rib, number);
-    if (rib->throngs.n) {
-        struct prefix prefix = route_prefix(rib, number);
-        struct throng *throng = throng_of(rib, &prefix);
-        if (throng)
-            throng_touch(throng);
-    }
+    route_rank(rib, number);
     if (route->waiting != NOT_WAITING || !may_differ(rib, number))
         return;
     append_to(rib, &rib->outbox, number);

@@ -22,6 +22,13 @@ READ_LITTLE = 1 << 12
 ROOM = 1 << 20
 """Bytes that the pipe is to hold: what ExaBGP may write before it must wait for us. More is root's to allow."""
 
+PAUSE = 0.002
+"""Seconds from a read to the next: ExaBGP writes a line at a time, and to wake for each costs more than the line does.
+Where nothing came meanwhile the pipe is waited for, so that the first line after a silence is read at once."""
+
+MUCH = 1 << 15
+"""Bytes of a read after which there is no pause: more waits, and what ExaBGP's pipe holds may be little."""
+
 MOST_LINE = 16 << 20
 """Bytes of one line; a longer one is skipped and counted."""
 
@@ -102,6 +109,7 @@ class Pipe:
         self._unwritten = b""
         self._writing = False
         self._open = True
+        self._pausing: asyncio.TimerHandle | None = None
         self._kept = kept
         self._caught_up: Callable[[], None] = lambda: None
         self.starved: Callable[[], None] = lambda: None
@@ -147,8 +155,15 @@ class Pipe:
         self._open = False
         self._forget_kept()
         self._loop.remove_reader(self._read_fd)
+        if self._pausing is not None:
+            self._pausing.cancel()
         if self._writing:
             self._loop.remove_writer(self._write_fd)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the next line is read as soon as it comes: there is no pause."""
+        return self._open and self._pausing is None
 
     @property
     def unwritten(self) -> int:
@@ -162,18 +177,35 @@ class Pipe:
         return not self._unwritten
 
     def _readable(self) -> None:
+        if 0 < self._read_some() < MUCH and self._open:
+            self._loop.remove_reader(self._read_fd)
+            self._pausing = self._loop.call_later(PAUSE, self._paused)
+
+    def _paused(self) -> None:
+        self._pausing = None
+        read = self._read_some()
+        if not self._open:
+            return
+        if 0 < read < MUCH:
+            self._pausing = self._loop.call_later(PAUSE, self._paused)
+        else:
+            self._loop.add_reader(self._read_fd, self._readable)
+
+    def _read_some(self) -> int:
+        """Read what is there, once. Gives how many octets that were."""
         try:
             data = self._octets()
         except BlockingIOError:
-            return
+            return 0
         except OSError as error:
             logger.error("ExaBGP's pipe failed", why=os.strerror(error.errno or 0))  # noqa: TRY400
             data = b""
         if data:
             self._take(data)
-            return
-        logger.info("ExaBGP closed the pipe")
-        self._ended()
+        else:
+            logger.info("ExaBGP closed the pipe")
+            self._ended()
+        return len(data)
 
     def _octets(self) -> bytes:
         try:
@@ -190,7 +222,7 @@ class Pipe:
             self.starved()
 
     def _read_file(self) -> None:
-        self._readable()
+        self._read_some()
         if self._open:
             self._loop.call_soon(self._read_file)
 

@@ -13,9 +13,8 @@ from collections import OrderedDict, deque
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-import msgspec
-
 from rtrd.base.clock import Clock, timestamp
+from rtrd.base.json_text import encode
 from rtrd.base.registry import Registry
 from rtrd.base.text import counted, printable
 from rtrd.rib.terms import SESSION, UPDATE, RouteChange
@@ -70,7 +69,6 @@ class EventLog:
         self._listeners: set[Listener] = set()
         self._causes: OrderedDict[int, Cause] = OrderedDict()
         self._last_cause = UPDATE
-        self._encode = msgspec.json.Encoder().encode
         self.counts: dict[str, int] = {}
         """Events so far, by kind."""
         self.lost = 0
@@ -112,7 +110,7 @@ class EventLog:
     def add(self, kind: str, text: str, **fields: Any) -> None:
         """Take an event. Texts of others are made printable here."""
         now = timestamp(self._clock.wall(), "milliseconds")
-        line = self._encode({"time": now, "kind": kind, "text": printable(text), **fields})
+        line = encode({"time": now, "kind": kind, "text": printable(text), **fields})
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if kind in ("route", "vrps", "aspas"):
             self.last_change = now
@@ -262,7 +260,7 @@ class Listener:
         taken = [self._lines.popleft() for _ in range(min(most, len(self._lines)))]
         if self._lost:
             text = f"{counted(self._lost, 'event', 'was', 'were')} lost: not read fast enough"
-            taken.insert(0, msgspec.json.encode({"time": None, "kind": "lost", "text": text, "count": self._lost}))
+            taken.insert(0, encode({"time": None, "kind": "lost", "text": text, "count": self._lost}))
             self._lost = 0
         return taken
 

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from rtrd.base.json_text import encode
 from rtrd.base.notation import Prefix
 from rtrd.event_log import Cause
 from rtrd.rib.native_terms import CHANGE_SIZE, column_of
@@ -125,8 +126,8 @@ class Tables:
                 self._db.execute(
                     f"INSERT INTO {schema}.batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     (
-                        number, batch.time, batch.router, msgspec.json.encode(batch.neighbors).decode(),
-                        msgspec.json.encode(causes).decode(), min(causes.values(), default=None),
+                        number, batch.time, batch.router, encode(batch.neighbors).decode(),
+                        encode(causes).decode(), min(causes.values(), default=None),
                         batch.lost, batch.others,
                     ),
                 )  # fmt: skip

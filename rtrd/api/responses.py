@@ -20,6 +20,7 @@ from aiohttp import web
 
 from rtrd.base import log
 from rtrd.base.errors import ConflictError, NotReadyError
+from rtrd.base.json_text import encode
 from rtrd.base.text import printable
 from rtrd.base.turn import SharedTurn
 
@@ -43,7 +44,7 @@ logger = log.get("control")
 
 def json(value: object, status: int = 200) -> web.Response:
     """Answer with a value, laid out for people."""
-    body = _laid_out(msgspec.json.encode(value))
+    body = _laid_out(encode(value))
     return web.Response(body=body, status=status, content_type="application/json")
 
 
@@ -55,7 +56,6 @@ async def json_of(value: Mapping[str, Any]) -> web.Response:
 async def encoded(value: Mapping[str, Any]) -> bytes:
     """Encode an object, with the loop turning after each few items of its lists."""
     parts: list[bytes] = []
-    encode = msgspec.json.Encoder().encode
     async with SharedTurn() as turn:
         for key, member in value.items():
             parts.append(b"%b%b:" % (b"," if parts else b"", encode(key)))
@@ -128,7 +128,6 @@ async def _slice(turn: asyncio.Lock, octets: Iterator[bytes]) -> bytes:
 
 def _encoded(item: object, items: Iterator[object]) -> Iterator[bytes]:
     """Give the items, one a line; nothing for what is none."""
-    encode = msgspec.json.Encoder().encode
     separator = b"\n"
     while item is not _END:
         if item is None:
@@ -148,7 +147,7 @@ def _members(rest: Callable[[], Mapping[str, Any]]) -> Iterator[bytes]:
             yield from _encoded(next(value, _END), value)
             end = b"\n]"
             continue
-        yield b'%b, "%b": %b' % (end, key.encode(), msgspec.json.encode(value))
+        yield b'%b, "%b": %b' % (end, key.encode(), encode(value))
         end = b"\n"
     yield end + b"}\n"
 

@@ -14,6 +14,7 @@ from rtrd.base import atomic_file
 from rtrd.base.background import Background
 from rtrd.base.file_thread import PATIENCE, in_thread
 from rtrd.base.files import read_file
+from rtrd.base.json_text import encode
 
 AGAIN: Final = 30.0
 """Seconds until the file is written again after that failed, or it is looked for."""
@@ -92,7 +93,7 @@ class StateFile(Generic[T]):
         self._changed.clear()
         content = self._content()
         try:
-            await in_thread(PATIENCE, lambda: atomic_file.replace(self._path, msgspec.json.encode(content)))
+            await in_thread(PATIENCE, lambda: atomic_file.replace(self._path, encode(content)))
         except OSError as error:
             self.fault = f"{self._path}: cannot be written: {error.strerror}"
             self._changed.set()

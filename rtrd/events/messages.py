@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from rtrd.base.json_text import encode
 from rtrd.base.text import counted
 from rtrd.events.spool import Message
 from rtrlib.vrp_set import VALIDITIES
@@ -50,7 +51,6 @@ class Messages:
         self._run = run
         self._count = 0
         self._decode = msgspec.json.Decoder(_Event).decode
-        self._encode = msgspec.json.Encoder().encode
 
     def of(self, line: bytes) -> Message:
         """Give the message of an event: a JSON object in one line, as the event log has it."""
@@ -68,12 +68,12 @@ class Messages:
     def lost(self, time: str, count: int, ever: int) -> Message:
         """Give the message that so many are lost. `ever`: since the start, so that a repetition has the same number."""
         text = f"{counted(count, 'event', 'was', 'were')} lost: more came than could be kept while nobody took them"
-        line = self._encode({"time": time, "kind": "lost", "text": text, "count": count})
+        line = encode({"time": time, "kind": "lost", "text": text, "count": count})
         return self._message(f"{self._run}-lost-{ever}-{count}", _Event("lost"), line)
 
     def summary(self, time: str, status: Mapping[str, Any]) -> Message:
         """Give the message that says how all is. `status`: as `rtrd status --json` has it."""
-        return self.of(self._encode(summary(time, status)))
+        return self.of(encode(summary(time, status)))
 
     def subject_of_all(self) -> str:
         """Give a subject by which a stream is found that keeps what is published: that of summaries."""
@@ -83,7 +83,7 @@ class Messages:
         return self.subject.format(host=token(self.host), router=token(event.router or "_"), kind=token(event.kind))
 
     def _message(self, number: str, event: _Event, line: bytes) -> Message:
-        more = self._encode({"host": self.host, "id": number, "schema": SCHEMA})
+        more = encode({"host": self.host, "id": number, "schema": SCHEMA})
         return Message(number, self._subject(event), line[:-1] + b"," + more[1:])
 
 

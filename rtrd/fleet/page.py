@@ -12,12 +12,12 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-import msgspec
 from aiohttp import web
 
 from rtrd.api.host import KnownHosts
 from rtrd.api.responses import errors, read_only
 from rtrd.base.endpoint import Endpoint
+from rtrd.base.json_text import encode
 from rtrd.cli import CommandError
 
 FRESH: Final = 2.0
@@ -65,7 +65,7 @@ class _Page:
     async def json(self, _request: web.Request) -> web.Response:
         """Answer /fleet."""
         if time.monotonic() - self._at > FRESH:
-            self._made, self._at = msgspec.json.encode(self._view()), time.monotonic()
+            self._made, self._at = encode(self._view()), time.monotonic()
         return web.Response(body=self._made, content_type="application/json", headers={"Cache-Control": "no-store"})
 
 

@@ -23,7 +23,7 @@ POLICY = [
         "leak": WITHDRAW,
     }
 ]
-NEIGHBORS = {"neighbors": [{"match": [FEEDER], "local-role": "peer"}]}
+NEIGHBORS = {"neighbors": [{"match": [FEEDER], "local-role": "peer", "name": "a peer"}]}
 
 
 def path(*asns: int) -> str:
@@ -78,6 +78,8 @@ def test_a_route_goes_and_comes_back_with_the_aspa_that_decides(make_chain: Make
         rows["198.18.3.0/24"]["path_reason"]
         == "it has Only to Customer of AS64999, and comes from a peer of another AS"
     )
+    neighbors = {one["address"]: one for one in chain.ask("status")["routers"][0]["neighbors"]}
+    assert (neighbors[FEEDER]["name"], neighbors[FEEDER]["local_role"]) == ("a peer", "peer")
     told = chain.ask("whatif", "--aspa", "64510:64512")["changed"]
     assert [(row["prefix"], row["then"]) for row in told] == [("2001:db8:1::/48", "unknown")]
     cache.have({64510: [64999, FEEDER_ASN, 64512]})

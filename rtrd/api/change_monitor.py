@@ -156,18 +156,17 @@ class ChangeMonitor:
     async def _run(self) -> None:
         due = 0.0
         while True:
-            pause = EVERY
+            pause = EVERY  # if it fails
             try:
                 if time.monotonic() >= due:
                     due = time.monotonic() + EVERY
                     await self.look()
                     self._allow_others()
                     await self.take(self._routers.all())
+                pause = 0.0  # nothing has changed: what does now is told now
                 if self._changed:
                     await self.take(self._changed)
                     pause = self.pause()
-                else:
-                    pause = PAUSE
             except Exception:
                 logger.exception("events could not be reported; rtrd continues without them")
             await asyncio.sleep(pause)

@@ -25,6 +25,7 @@ from rtrd.commands.status_lines import (
     local_routes,
     never_asked,
     not_needed,
+    published,
     waits_for,
 )
 from rtrd.tags import VALIDITIES
@@ -83,6 +84,8 @@ def lines(status: dict[str, Any]) -> Iterator[str]:
         yield _rtr_server(status["rtr_server"])
     if status.get("bird") is not None:
         yield _bird(status["bird"])
+    if status.get("events") is not None:
+        yield published(status["events"])
     for router in status["routers"]:
         yield from _router(router)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from rtrd.base.endpoint import Endpoint
-from rtrd.base.text import printable
+from rtrd.base.text import counted, printable
 from rtrd.tags import VALIDITIES
 
 _WHEN: Final = (
@@ -105,3 +105,21 @@ def age(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 172800 else f"{seconds / 86400:.0f} days"
+
+
+def published(events: dict[str, Any]) -> str:
+    """Say how publishing events goes."""
+    if not events["connected"]:
+        why = events["why"]
+        how = "has not answered yet" if why is None else f"takes no events: {printable(why)}"
+    elif not events["acknowledged"]:
+        how = "connected, no stream keeps the events"
+    elif events["stream"] is None:
+        how = "connected"
+    else:
+        how = f"connected, stream {printable(events['stream'])}"
+    at = events["last_acknowledged"]
+    took = "nothing taken yet" if at is None else f"the last taken at {printable(at)}"
+    waiting = counted(events["waiting"], "event", "waits", "wait")
+    lost = f", {events['lost']} lost" if events["lost"] else ""
+    return f"NATS {printable(events['nats'])}: {how}; {took}; {waiting}{lost}"

@@ -198,6 +198,8 @@ class Events(Mapping, frozen=True):
     name: Name | None = None
     """By which this rtrd is known there; None: see rtrd.events.messages.own_name."""
     subject: Subject = Subject(SUBJECT_OF_ALL)
+    jetstream: bool = True
+    """A stream should keep the events; else they are for who listens."""
     password_file: Path | None = None
     """Of the user in `nats`; where there is none it has a token."""
     ca: Path | None = None

@@ -8,14 +8,18 @@ from urllib.parse import unquote
 
 import msgspec
 
+from rtrd.base.endpoint import Endpoint
 from rtrd.base.faults import Report
 from rtrd.config.types import parse_address, parse_host_name
 from rtrd.config.yaml_reader import FAULTY, Node
 
 NATS_PORT: Final = 4222
 
-URL: Final = r"(nats|tls)://(?:([^\s:@/?#\[\]]+)(?::([^\s@/?#\[\]]*))?@)?(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?/?"
+_ONE: Final = r"(nats|tls)://(?:([^\s:@/?#\[\]]+)(?::([^\s@/?#\[\]]*))?@)?(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?/?"
 """Scheme, user, password, IPv6 address, other host, port."""
+URL: Final = rf"{_ONE}(,{_ONE})*"
+"""Of one server, or of several of a cluster."""
+MOST_SERVERS: Final = 16
 
 SUBJECT: Final = r"([A-Za-z0-9_-]|\{host\}|\{router\}|\{kind\})+(\.([A-Za-z0-9_-]|\{host\}|\{router\}|\{kind\})+)*"
 MOST_SUBJECT: Final = 200
@@ -27,19 +31,25 @@ OVER_TLS: Final = ("ca", "certificate", "key")
 
 
 class NATSServer(msgspec.Struct, frozen=True):
-    """A NATS server, and who we are to it."""
+    """A NATS server, or one of several in a cluster, and who we are to it."""
 
     host: str
     port: int = NATS_PORT
     tls: bool = False
     user: str | None = None
     password: str | None = None
+    others: tuple[Endpoint, ...] = ()
+    """Of the same cluster."""
+
+    @property
+    def servers(self) -> tuple[Endpoint, ...]:
+        """Where they are."""
+        return Endpoint(self.host, self.port), *self.others
 
     def __str__(self) -> str:
         """Give it as a URL, without the password."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
         user = "" if self.user is None else f"{self.user}@"
-        return f"{'tls' if self.tls else 'nats'}://{user}{host}:{self.port}"
+        return ",".join(f"{'tls' if self.tls else 'nats'}://{user}{server}" for server in self.servers)
 
 
 class Subject(str):
@@ -49,8 +59,24 @@ class Subject(str):
 
 
 def parse_nats_server(text: str) -> NATSServer:
-    """Parse `nats://HOST:PORT` or `tls://HOST:PORT`, with `USER:PASSWORD@` before the host. ValueError: a sentence."""
-    match = re.fullmatch(URL, text)
+    """Parse `nats://HOST:PORT` or `tls://HOST:PORT`, with `USER:PASSWORD@` before the host. ValueError: a sentence.
+
+    With commas between them there may be several, of one cluster: with the same scheme, user and password, which others
+    than the first may leave out.
+    """
+    first, *others = map(_parse_one, text.split(","))
+    if len(others) >= MOST_SERVERS:
+        raise ValueError(f"more than {MOST_SERVERS} servers")
+    for other in others:
+        if other.tls != first.tls:
+            raise ValueError("servers of one cluster must be all of tls:// or all of nats://")
+        if (other.user, other.password) not in ((None, None), (first.user, first.password)):
+            raise ValueError("servers of one cluster must have the same user and password")
+    return msgspec.structs.replace(first, others=tuple(Endpoint(other.host, other.port) for other in others))
+
+
+def _parse_one(text: str) -> NATSServer:
+    match = re.fullmatch(_ONE, text)
     if match is None:
         raise ValueError("expected nats://HOST:PORT or tls://HOST:PORT, for IPv6 nats://[ADDRESS]:PORT")
     scheme, user, password, address, name, port = match.groups()

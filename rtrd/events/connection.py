@@ -10,7 +10,7 @@ import msgspec
 
 from rtrd.base.text import printable
 from rtrd.config import Events
-from rtrd.events.client import ANSWER, Keeping, NotTakenError, Told, end, look_up, open_client, sentence
+from rtrd.events.client import ANSWER, Keeping, Told, end, look_up, open_client
 from rtrd.events.spool import Message
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class _Ack(msgspec.Struct):
 class Connection:
     """A connection that was opened; after NotTakenError it is of no use."""
 
-    def __init__(self, client: Client, told: Told) -> None:
+    def __init__(self, client: Client, told: Told, address: str) -> None:
+        """`address`: of the server."""
+        self.address = address
         self._keeping = Keeping(None, acknowledges=False)
         self._client = client
         self._told = told
@@ -59,6 +61,11 @@ class Connection:
     def acknowledges(self) -> bool:
         """Each message is acknowledged by JetStream; else the server has only got it."""
         return self._keeping.acknowledges
+
+    @property
+    def without_stream(self) -> str:
+        """Say that no stream keeps our messages, and why."""
+        return self._keeping.none
 
     @property
     def server(self) -> str:
@@ -81,16 +88,8 @@ class Connection:
 
     async def publish(self, messages: Sequence[Message]) -> Outcome:
         """Publish some messages. NotTakenError: the connection is of no use any more, and none was taken for sure."""
-        work = asyncio.ensure_future(self._publish(messages))
-        ended = asyncio.ensure_future(self._told.ended.wait())
-        try:
-            await asyncio.wait((work, ended), return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
-        finally:
-            work.cancel()
-            ended.cancel()
-        raise NotTakenError(self._told.errors[-1] if self._told.errors else "it has ended the connection")
+        self._told.asks(message.subject for message in messages)
+        return await self._told.unless_refused(self._publish(messages))
 
     async def _publish(self, messages: Sequence[Message]) -> Outcome:
         import nats.errors  # noqa: PLC0415 - only where NATS is used
@@ -107,9 +106,9 @@ class Connection:
             await self._written()
             await self._client.flush(timeout=ANSWER)  # type: ignore[arg-type]
         except (nats.errors.Error, OSError) as error:
-            raise NotTakenError(self._why(error)) from error
+            raise self._told.failure(error) from error
         if self._told.errors:
-            raise NotTakenError(self._told.errors[-1])
+            raise self._told.refusal
         return Outcome(len(messages), too_large, None)
 
     async def _written(self) -> None:
@@ -128,7 +127,7 @@ class Connection:
             if answer is None:
                 refused.append(message)
                 continue
-            why, forever = self._refusal(answer)
+            why, forever = self._refusal(answer, message.subject)
             if forever:
                 refused.append(message)
             elif why is not None:
@@ -151,14 +150,14 @@ class Connection:
             for each in requests:
                 each.cancel()
 
-    def _refusal(self, answer: Any) -> tuple[str | None, bool]:
+    def _refusal(self, answer: Any, subject: str) -> tuple[str | None, bool]:
         """Say why a message is not taken, and whether it never will be."""
         import nats.errors  # noqa: PLC0415 - only where NATS is used
 
         if isinstance(answer, nats.errors.NoRespondersError):
-            return "no stream of the server keeps its subject any more", False
+            return f"no stream of it keeps {subject}", False
         if isinstance(answer, (nats.errors.Error, OSError)):
-            raise NotTakenError(self._why(answer)) from answer
+            raise self._told.failure(answer) from answer
         if isinstance(answer, BaseException):
             raise answer
         try:
@@ -169,12 +168,8 @@ class Connection:
             what = printable(str(ack.error.get("description", "no reason is given")), 200)
             return f"JetStream refuses it: {what}", ack.error.get("err_code") in _TOO_LARGE
         if ack.stream is not None:
-            self._keeping = Keeping(printable(ack.stream, 60), acknowledges=True)
+            self._keeping = self._keeping._replace(stream=printable(ack.stream, 60), acknowledges=True)
         return None, False
-
-    def _why(self, error: BaseException) -> str:
-        """Say what the server has said, if it has, and else what went wrong."""
-        return self._told.errors[-1] if self._told.errors else sentence(error)
 
     async def close(self) -> None:
         """End it; what is under way is not waited for."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import re
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -20,12 +19,12 @@ from rtrd.base import log
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.file_thread import LONG, PATIENCE, in_thread
-from rtrd.base.registry import Problem, Registry
-from rtrd.base.text import counted, printable
+from rtrd.base.registry import Registry
 from rtrd.config import Events
 from rtrd.events import spool_files
 from rtrd.events.client import NotTakenError
 from rtrd.events.connection import Connection, connect
+from rtrd.events.delivery import Delivery
 from rtrd.events.messages import Messages
 from rtrd.events.spool import Spool
 
@@ -42,12 +41,6 @@ SETTLE: Final = 2.0
 """Seconds that subscribers have to connect, too, to a server that is back and keeps nothing for them."""
 LOOK_UP: Final = 60.0
 """Seconds after which a stream is looked for again, while none keeps what we publish."""
-LONG_AWAY: Final = 60.0
-"""Seconds after which a server that is away is a problem."""
-REFUSAL: Final = re.compile("authorization|authentication|permissions", re.IGNORECASE)
-"""How it begins what it says to who is not allowed, which does not pass by itself: a problem at once."""
-REMEMBERED: Final = 3600.0
-"""Seconds for which lost events are a problem."""
 LAST: Final = 2.0
 """Seconds at the end to send what waits."""
 _MIB: Final = 1 << 20
@@ -91,13 +84,7 @@ class Publisher:
         self._lost_kept = 0
         self._file_fault: str | None = None
         self._connection: Connection | None = None
-        self._why: str | None = None
-        """Why the server is away, or takes nothing; None: it takes all."""
-        self._away_since = clock.wall()
-        self._lost_at: float | None = None
-        self._lost_seen = 0
-        self._published = 0
-        self._too_large = 0
+        self._delivery = Delivery(clock, self._spool, host)
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         """Nothing waits that can be sent now."""
@@ -112,11 +99,13 @@ class Publisher:
         """Publish from now on as the settings say; None: nothing."""
         self._settings = settings
         if settings is None:
+            self._delivery.settings = None
             return
         self._spool.most = settings.max_spool * _MIB
         self._messages.subject = str(settings.subject)
         self._messages.host = self._host if settings.name is None else str(settings.name)
-        self._why, self._away_since = None, self._clock.wall()
+        self._delivery.name = self._messages.host
+        self._delivery.begin(settings)
         if not self._found:
             await self._find()
         for task, work in zip(self._tasks, (self._take, self._summaries, self._keep, self._send), strict=True):
@@ -133,7 +122,7 @@ class Publisher:
             return
         for task in self._tasks[:3]:
             task.close()
-        if self._is_connected:
+        if self._delivery.is_connected:
             self._idle.clear()
             self._wake.set()
             with contextlib.suppress(TimeoutError):
@@ -142,10 +131,11 @@ class Publisher:
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
+        self._delivery.disconnected()
         if self._at_files is not None:
             await self._at_files
         await self._files_once(last=True)
-        self._settings = None
+        self._settings = self._delivery.settings = None
 
     # -- what comes
 
@@ -154,7 +144,7 @@ class Publisher:
             while True:
                 for line in await listener.take(60.0):
                     self._spool.put(self._messages.of(line))
-                self._note_lost()
+                self._delivery.note_lost()
                 self._wake.set()
                 await asyncio.sleep(0)
 
@@ -171,12 +161,6 @@ class Publisher:
 
     def _now(self) -> str:
         return timestamp(self._clock.wall(), "milliseconds")
-
-    def _note_lost(self) -> None:
-        if self._spool.lost_ever > self._lost_seen:
-            if self._lost_at is None or self._clock.wall() - self._lost_at > KEEP:
-                logger.warning("events are lost: more came than the spool may keep", lost=self._spool.lost_ever)
-            self._lost_seen, self._lost_at = self._spool.lost_ever, self._clock.wall()
 
     # -- files
 
@@ -216,7 +200,7 @@ class Publisher:
                 await in_thread(PATIENCE, spool_files.remove, folder, gone)
             if (write := self._spool.to_write(all_of_it=last)) is not None:
                 self._spool.written(write, await in_thread(PATIENCE, spool_files.write, folder, write))
-                self._note_lost()
+                self._delivery.note_lost()
             if self._spool.lost != self._lost_kept:
                 lost = self._spool.lost
                 await in_thread(PATIENCE, spool_files.keep_lost, folder, lost)
@@ -240,24 +224,30 @@ class Publisher:
         while True:
             try:
                 self._connection = await connect(self._settings, f"rtrd {self._messages.host}")
-                await self._connection.look_up(self._messages.subject_of_all())
-                if not self._spool.waiting:
-                    self._taken()
+                await self._look_up(self._connection)
+                self._delivery.connected(self._connection)
                 pause = 0.5
                 if not self._connection.acknowledges:
                     await asyncio.sleep(SETTLE)
                 await self._send_all(self._connection)
             except NotTakenError as error:
-                self._not_taken(str(error))
+                self._delivery.not_taken(str(error), lasting=error.lasting)
             except Exception as error:
                 logger.exception("events could not be published; rtrd tries again")
-                self._not_taken(f"rtrd has a fault: {error}")
+                self._delivery.not_taken(f"rtrd has a fault: {error}", lasting=True)
+            self._delivery.disconnected()
             connection, self._connection = self._connection, None
             if connection is not None:
                 await connection.close()
             self._spool.sent(0)
             pause = min(AGAIN, pause * 2)
             await asyncio.sleep(pause * random.uniform(0.75, 1))  # noqa: S311 - no secret
+
+    async def _look_up(self, connection: Connection) -> None:
+        """Ask who keeps what is published, unless nobody should. NotTakenError."""
+        assert self._settings is not None
+        if self._settings.jetstream:
+            await connection.look_up(self._messages.subject_of_all())
 
     async def _send_all(self, connection: Connection) -> None:
         """Send what waits and what comes, until that fails. NotTakenError."""
@@ -274,7 +264,8 @@ class Publisher:
                 raise NotTakenError("it has ended the connection")
             if not connection.acknowledges and self._clock.steady() - looked > LOOK_UP:
                 looked = self._clock.steady()
-                await connection.look_up(self._messages.subject_of_all())
+                await self._look_up(connection)
+                self._delivery.look_at_stream(connection)
 
     async def _send_some(self, connection: Connection) -> bool:
         """Send a few; tell whether there were any. NotTakenError."""
@@ -284,91 +275,27 @@ class Publisher:
             outcome = await connection.publish([self._messages.lost(self._now(), lost, spool.lost_ever)])
             if outcome.why is None:
                 spool.told(lost)
-                self._published += 1 - len(outcome.refused)
+                self._delivery.acknowledged(connection, 1 - len(outcome.refused), 0)
         messages = list(map(self._messages.readdressed, spool.next(TOGETHER, TOGETHER_OCTETS)))
         if not messages:
             return False
         outcome = await connection.publish(messages)
         spool.sent(outcome.done)
-        self._published += outcome.done - len(outcome.refused)
-        if outcome.refused:
-            self._refused(len(outcome.refused), connection)
+        refused = len(outcome.refused)
+        self._delivery.acknowledged(connection, outcome.done - refused, refused)
         if outcome.why is not None:
-            raise NotTakenError(outcome.why)
-        self._taken()
+            raise NotTakenError(outcome.why, lasting=True)
+        self._delivery.taken()
         return True
-
-    def _refused(self, count: int, connection: Connection) -> None:
-        self._too_large += count
-        self._spool.lose(count)
-        self._note_lost()
-        logger.warning("events are lost: larger than the server takes", events=count, octets=connection.most)
-
-    def _taken(self) -> None:
-        if self._why is not None:
-            logger.info("the NATS server takes events", server=str(self._server), waiting=self._spool.waiting)
-        self._why = None
-
-    def _not_taken(self, why: str) -> None:
-        if self._why is None:
-            self._away_since = self._clock.wall()
-        if why != self._why:
-            logger.warning("the NATS server takes no events", server=str(self._server), why=why)
-        self._why = why
-
-    @property
-    def _server(self) -> object:
-        return None if self._settings is None else self._settings.nats
 
     # -- what is known
 
     def register(self, registry: Registry) -> None:
         """Offer how it goes, and its settings."""
         registry.on_reload(self.change, "events")
-        registry.status_of(events=self.status)
-        registry.problems_of(self._problems)
         registry.kept_in_state("events", lambda: self._file_fault, self._files.set)
-        registry.metric(
-            "rtrd_nats_connected", "1 while a NATS server takes events.",
-            lambda: None if self._settings is None else self._is_connected,
-        )  # fmt: skip
-        registry.metric("rtrd_nats_published_total", "Events and summaries published.", lambda: self._published)
-        registry.metric("rtrd_nats_waiting", "Events that wait to be published.", lambda: self._spool.waiting)
-        registry.metric("rtrd_nats_spool_bytes", "Size of those that wait in files.", lambda: self._spool.octets)
-        registry.metric("rtrd_nats_lost_total", "Events never published.", lambda: self._spool.lost_ever)
-
-    @property
-    def _is_connected(self) -> bool:
-        return self._connection is not None and self._why is None
+        self._delivery.register(registry)
 
     def status(self) -> dict[str, Any] | None:
         """Give how it goes, as `events` of the status has it; None: nothing is published."""
-        if self._settings is None:
-            return None
-        connection = self._connection
-        return {
-            "nats": str(self._settings.nats),
-            "name": self._messages.host,
-            "subject": str(self._settings.subject),
-            "connected": self._is_connected,
-            "why": self._why,
-            "server": None if connection is None else connection.server,
-            "stream": None if connection is None else connection.stream,
-            "acknowledged": connection is not None and connection.acknowledges,
-            "published": self._published,
-            "waiting": self._spool.waiting,
-            "spool": self._spool.octets,
-            "lost": self._spool.lost_ever,
-            "too_large": self._too_large,
-        }
-
-    def _problems(self) -> Iterator[Problem]:
-        if self._settings is None:
-            return
-        now = self._clock.wall()
-        if self._why is not None and (now - self._away_since >= LONG_AWAY or REFUSAL.match(self._why)):
-            what = f"NATS server {self._settings.nats} takes no events: {printable(self._why)}"
-            yield Problem(what, self._away_since, "warning", "events server", logged=True)
-        if self._lost_at is not None and now - self._lost_at < REMEMBERED:
-            what = f"{counted(self._spool.lost_ever, 'event', 'was', 'were')} lost before the NATS server took them"
-            yield Problem(what, self._lost_at, "warning", "events lost", logged=True)
+        return self._delivery.status()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from rtrd.config import Events
-from rtrd.events.client import ANSWER, NotTakenError, end, look_up, open_client, sentence
+from rtrd.events.client import ANSWER, NotTakenError, end, look_up, open_client
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -22,28 +22,29 @@ ONE_EACH: Final = 35.0
 
 
 async def read(
-    settings: Events, take: Take, caught_up: Callable[[], None], not_kept: Callable[[], None] = lambda: None
+    settings: Events, take: Take, caught_up: Callable[[], None], not_kept: Callable[[str], None] = lambda _: None
 ) -> None:
     """Read until the connection fails: NotTakenError says why. `caught_up`: called when all that there was is taken.
 
     A subject that ends with a wildcard is read from what its stream kept; of another one, or without a stream, hosts
-    are heard when they publish their next summaries: `not_kept` is called then.
+    are heard when they publish their next summaries: `not_kept` is called then, and is told why.
     """
     import nats.errors  # noqa: PLC0415 - only where NATS is used
 
-    client, told = await open_client(settings, "rtrd fleet")
+    client, told, _ = await open_client(settings, "rtrd fleet")
     try:
-        stream = (await look_up(client, settings.subject, told)).stream
-        if stream is None or not settings.subject.endswith((".>", ".*")):
-            not_kept()
-            await _read_new(client, settings.subject, take, caught_up)
+        keeping = await look_up(client, settings.subject, told)
+        if keeping.stream is None or not settings.subject.endswith((".>", ".*")):
+            not_kept(keeping.refusal or (keeping.none if keeping.stream is None else "only the last one would be seen"))
+            await told.unless_refused(_read_new(client, settings.subject, take, caught_up))
         else:
-            await _read_kept(client, stream, settings.subject, take, caught_up)
+            told.asks((f"$JS.API.CONSUMER.CREATE.{keeping.stream}",))
+            await told.unless_refused(_read_kept(client, keeping.stream, settings.subject, take, caught_up))
     except (nats.errors.Error, OSError) as error:
-        raise NotTakenError(told.errors[-1] if told.errors else sentence(error)) from error
+        raise told.failure(error) from error
     finally:
         await end(client)
-    raise NotTakenError(told.errors[-1] if told.errors else "it has ended the connection")
+    raise told.failure(NotTakenError("it has ended the connection"))
 
 
 async def _read_new(client: Client, subject: str, take: Take, caught_up: Callable[[], None]) -> None:

@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         required=True,
         type=_argument(parse_nats_server),
-        help="nats://HOST:PORT or tls://HOST:PORT",
+        help="nats://HOST:PORT or tls://HOST:PORT; of a cluster several, with commas between them",
     )
     parser.add_argument(
         "--subject", metavar="SUBJECT", default=ALL, type=_argument(_subject),
@@ -90,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
 async def _read_once(settings: Events, fleet: Fleet) -> None:
     """Read until all that there was is taken. Raises CommandError."""
 
-    def not_kept() -> None:
-        sys.stderr.write(f"rtrd fleet: no stream keeps each of {settings.subject}: listening for {ONE_EACH:g} s\n")
+    def not_kept(why: str) -> None:
+        sys.stderr.write(f"rtrd fleet: {why}: listening for {ONE_EACH:g} s\n")
 
     done = asyncio.Event()
     reading = asyncio.ensure_future(read(settings, fleet.take, done.set, not_kept))

@@ -6,83 +6,22 @@ import asyncio
 import json
 import sys
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import nats
 import pytest
 
-from rtrd.base.clock import Clock
-from rtrd.base.registry import Registry
-from rtrd.config import Events
-from rtrd.config.nats import parse_nats_server, parse_subject
 from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
-from rtrd.event_log import EventLog
-from rtrd.events import client, connection, publisher, spool_files
-from rtrd.events.publisher import Publisher
+from rtrd.events import spool_files
 from rtrd.events.spool import Write
 from tests.lab.daemons import Daemon
 from tests.lab.nats_servers import NATS, Subscriber, kept, make_stream, stream_of
 from tests.lab.programs import rtrd, run
+from tests.lab.publishing import be_impatient, events, site
 from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import SECONDS, until
-
-STATUS: dict[str, Any] = {
-    "version": "1", "started": "2026-01-01T00:00:00Z", "ready": True, "active_group": "main", "groups": [],
-    "routers": [], "vrps": {"ipv4": 1, "ipv6": 0}, "problems": [], "health": {"status": "ok", "summary": "ready"},
-}  # fmt: skip
-
-
-async def status() -> dict[str, Any]:
-    return STATUS
-
-
-class Site:
-    """What publishes, with its event log."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.log = EventLog(Clock())
-        self.registry = Registry()
-        self.publisher = Publisher(folder, "host.example", Clock(), listen=self.log.listen, status=status)
-        self.publisher.register(self.registry)
-        self.happened = 0
-
-    def happens(self, count: int = 1, size: int = 0) -> None:
-        for _ in range(count):
-            self.happened += 1
-            self.log.add("router", str(self.happened), router="edge 1.example", up=True, more="x" * size)
-
-    @property
-    def status(self) -> dict[str, Any]:
-        return self.publisher.status() or {}
-
-    async def all_sent(self) -> None:
-        listeners = self.log._listeners
-        await until(
-            lambda: (
-                self.status["connected"]
-                and not self.status["waiting"]
-                and not any(listener._lines for listener in listeners)
-            )
-        )
-
-
-@asynccontextmanager
-async def site(url: str, folder: Path | None = None, **settings: Any) -> AsyncIterator[Site]:
-    one = Site(folder)
-    await one.publisher.start(events(url, **settings))
-    try:
-        await asyncio.sleep(0)  # its task listens now
-        yield one
-    finally:
-        await one.publisher.close()
-
-
-def events(url: str, subject: str = "test.events", **settings: Any) -> Events:
-    return Events(nats=parse_nats_server(url), subject=parse_subject(subject), **settings)
 
 
 def open_files() -> int:
@@ -96,11 +35,7 @@ def numbers(first: int, last: int) -> list[str]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here is slow."""
-    monkeypatch.setattr(publisher, "AGAIN", 0.2)
-    monkeypatch.setattr(publisher, "KEEP", 0.1)
-    monkeypatch.setattr(publisher, "SETTLE", 0.0)
-    monkeypatch.setattr(client, "ANSWER", 2.0)
-    monkeypatch.setattr(connection, "ANSWER", 2.0)
+    be_impatient(monkeypatch)
 
 
 def test_an_event_arrives_with_its_host_and_a_number_of_its_own(lab: Lab) -> None:
@@ -327,7 +262,7 @@ def test_bad_credentials_are_a_problem_at_once_and_good_ones_are_taken_by_a_relo
             (problem,) = one.registry.problems()
             assert problem.what == f"NATS server {url} takes no events: Authorization Violation"
             assert "wrong" not in str(one.status)
-            await one.publisher.change(events(url, password_file=password))
+            await one.publisher.change(events(url, password_file=password, jetstream=False))
             await one.all_sent()
             await until(there.kinds)
             assert one.registry.problems() == []
@@ -344,7 +279,7 @@ def test_who_may_not_publish_there_says_so_and_loses_nothing(lab: Lab) -> None:
         url = f"nats://a:b@127.0.0.1:{server.port}"
         async with site(url, lab.folder) as one:
             one.happens()
-            await until(lambda: one.status["why"] == 'permissions violation for publish to "test.events"')
+            await until(lambda: one.status["why"] == 'Permissions Violation for Publish to "test.events"')
             assert one.registry.problems()
             assert one.status["published"] == 0
             await one.publisher.change(events(url, "ours"))

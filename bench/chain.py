@@ -56,14 +56,14 @@ PARSED = "neighbor-changes; receive { parsed; update; }"
 """What a process was told of each neighbor before packets mode."""
 CPU = "Of ExaBGP and of its process with all that this one has started, rtrd's caches included; not of the peers."
 PARTS = (
-    "rtrd's own part is most of the difference: it decodes, judges and keeps each route, and words each attribute set. With"
-    " 4.2.21 and 30,000 routes 3 us a route at 100 routes a set and 9 at 7, the helper's 0.5 and 3."
+    "rtrd's own part is most of the difference: it decodes, judges and keeps each route, and words each attribute set."
+    " With 4.2.21 and 30,000 routes 3 us a route at 100 routes a set and 9 at 7, the helper's 0.5 and 3."
 )
 SINCE = (
-    "Both rows are of one rtrd, and have what it saves ExaBGP whatever the settings: fewer commands, and on 5.0.15 attributes"
-    " as octets. The first round's rtrd (8e04566) with the settings as they came, beside this one with those recommended, in"
-    " turn on one machine (20,000 routes, 2026-11-27): ExaBGP 5.0.15 669 us a route beside 231, 2.9 times; 4.2.21 467 beside"
-    " 93, 5.0 times."
+    "Both rows are of one rtrd, and have what it saves ExaBGP whatever the settings: fewer commands, and on 5.0.15"
+    " attributes as octets. The first round's rtrd (8e04566) with the settings as they came, beside this one with those"
+    " recommended, in turn on one machine (20,000 routes, 2026-11-27): ExaBGP 5.0.15 669 us a route beside 231, 2.9"
+    " times; 4.2.21 467 beside 93, 5.0 times."
 )
 CHEAPER = {"5.0.15": 1 / 1.7, "4.2.21": 1 / 1.4}
 """What ExaBGP may need at most with the settings that docs/exabgp.md recommends, beside those that it comes with."""

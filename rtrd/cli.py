@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from rtrd.base import early_hangups
+from rtrd.base import signals
 from rtrd.version import __version__
 
 DONE: Final = 0
@@ -135,7 +135,7 @@ def parser(*, whole: bool = False) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     if (sys.argv[1:2] if argv is None else list(argv[:1])) in (["run"], ["cache"]):
-        early_hangups.note()
+        signals.note()
     _open_standard_files()
     try:
         return _run(argv)

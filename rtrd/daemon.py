@@ -14,7 +14,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Literal
 
-from rtrd.base import log, socket_paths
+from rtrd.base import log, signals, socket_paths
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.loop import turns
@@ -184,6 +184,7 @@ class Daemon:
         """Read what is on the disk and connect to the caches. `exabgp`: serve the one behind stdin and stdout."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
+        signals.name_stray(self._loop, lambda name: logger.warning(signals.MEANS_NOTHING, signal=name))
         await self.routers.kept.load()
         if exabgp:
             self._serve_exabgp(mid_line=False)

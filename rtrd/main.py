@@ -28,7 +28,7 @@ from rtrd.api.route_queries import RouteQueries
 from rtrd.api.server import APIServer
 from rtrd.api.trend import Trend
 from rtrd.api.whatif import WhatIf, WhatIfQueries
-from rtrd.base import early_hangups
+from rtrd.base import signals
 from rtrd.base.loop import WatchedLoop
 from rtrd.daemon import DONE, Daemon
 from rtrd.reload import Reloading
@@ -80,7 +80,7 @@ class Service:
         daemon, settings = self.daemon, self.daemon.settings
         server = APIServer(self.app(), settings.control, settings.http, group=settings.control_group)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reloading.on_signal)
-        if early_hangups.came():
+        if signals.hangup_came():
             self.reloading.on_signal()
         daemon.registry.problems_of(server.problems)
         await self.monitor.start()

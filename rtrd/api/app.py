@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import Final, Protocol
 
@@ -10,7 +9,7 @@ from aiohttp import web
 
 from rtrd.api import page
 from rtrd.api.host import KnownHosts
-from rtrd.api.responses import TURN, errors, read_only
+from rtrd.api.responses import errors, read_only
 
 MAX_BODY: Final = 1 << 16
 
@@ -25,7 +24,6 @@ class Handlers(Protocol):
 def make_app(handlers: Iterable[Handlers], names: Iterable[str] = ()) -> web.Application:
     """Return the application; over TCP it only reads. `names`: by which it may be asked there."""
     app = web.Application(middlewares=[errors, KnownHosts(names), read_only], client_max_size=MAX_BODY)
-    app[TURN] = asyncio.Lock()
     for some in handlers:
         app.add_routes(some.routes_of_app())
     app.router.add_get("/", page.answer)

@@ -1,7 +1,7 @@
 """HTTP answers: JSON in one piece or item by item, and errors as `{"error": sentence}`.
 
-Long answers are written a slice at a time, so that a million routes never hold the event loop for more than SLICE
-seconds.
+Long answers are written a slice at a time: what one turn of the loop makes of them (`rtrd.base.turn`), so that a
+million routes never hold it for long, nor a hundred clients longer than one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import pwd
 import socket
 import struct
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final
@@ -23,12 +22,6 @@ from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.json_text import encode
 from rtrd.base.text import printable
 from rtrd.base.turn import SharedTurn
-
-SLICE: Final = 0.003
-"""Seconds of one slice of a long answer."""
-
-TURN: Final = web.AppKey("turn", asyncio.Lock)
-"""Whose long answer is made now: those of a hundred clients take the loop no longer than one."""
 
 READ_TIME: Final = 60.0
 """Seconds that a client may take to read a slice."""
@@ -95,7 +88,7 @@ async def stream(
     await response.prepare(request)
     octets = chain([f'{{"{name}": ['.encode()], _encoded(first, items), _members(rest))
     try:
-        while part := await _slice(request.app[TURN], octets):
+        while part := await _slice(octets):
             await _write(response, part)
             await asyncio.sleep(0)  # write() returns at once while the client keeps up
     except ConnectionError:
@@ -110,20 +103,17 @@ async def stream(
     return response
 
 
-async def _slice(turn: asyncio.Lock, octets: Iterator[bytes]) -> bytes:
-    """Give what of an answer is made in SLICE seconds; nothing at its end. One answer has its turn at a time."""
-    while True:
-        async with turn:
-            part, ended = bytearray(), True
-            until = time.perf_counter() + SLICE
-            for each in octets:
-                part += each
-                if time.perf_counter() >= until:
-                    ended = False
+async def _slice(octets: Iterator[bytes]) -> bytes:
+    """Give what of an answer is made in a turn; nothing at its end."""
+    part = bytearray()
+    async with SharedTurn() as turn:
+        for each in octets:
+            part += each
+            if turn.over:
+                if part:
                     break
-        if part or ended:
-            return bytes(part)
-        await asyncio.sleep(0)
+                await turn.next()
+    return bytes(part)
 
 
 def _encoded(item: object, items: Iterator[object]) -> Iterator[bytes]:

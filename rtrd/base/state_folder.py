@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,8 @@ AGAIN: Final = 10.0
 PATIENCE: Final = 5
 """Looks that the parts have, after it is good again, to write what they could not."""
 TRIAL: Final = bytes(1 << 16)
+ROOM: Final = 1 << 20
+"""Octets that became free since the last trial: then the next look is one."""
 _FULL: Final = os.strerror(errno.ENOSPC)
 _SAY_FULL: Final = (_FULL, os.strerror(errno.EDQUOT), "database or disk is full")
 
@@ -42,6 +45,8 @@ class StateFolder:
         """The parts whose faults were known at the last look."""
         self._tried: str | None = None
         self._again = 0.0
+        self._room = sys.maxsize
+        """Octets that were free at the last trial, or fewer that were since."""
         self._waited = 0
         self._background = Background("state folder")
         registry.state_folder(lambda: self.fault, self._explain)
@@ -59,12 +64,15 @@ class StateFolder:
         """See how it is now. A trial is only made where something failed: it would wear the disk out."""
         faults = self._registry.state_faults()
         why: str | None
+        room = 0
         try:
-            why = await in_thread(file_thread.PATIENCE, _why_unusable, self._path)
+            why, room = await in_thread(file_thread.PATIENCE, _why_unusable, self._path)
         except OSError as error:
             why = error.strerror
+        more = room >= self._room + ROOM
+        self._room = min(room, self._room) if faults or self.fault is not None else room
         if why is None and (faults or self.fault is not None):
-            why = await self._try(faults)
+            why = await self._try(faults, room if more else None)
         if why is None and self.fault is not None and faults and self._waited < PATIENCE:
             if not self._waited:
                 self._registry.retry_state()
@@ -73,16 +81,20 @@ class StateFolder:
         self._waited = 0
         self.fault, self._examined = why, frozenset(faults)
 
-    async def _try(self, faults: dict[str, str]) -> str | None:
+    async def _try(self, faults: dict[str, str], room: int | None) -> str | None:
+        """Say why a trial failed, or the last one. `room`: as there is more than then, it is time for one."""
         now = self._clock.steady()
-        if faults.keys() != self._examined or now >= self._again:
+        if faults.keys() != self._examined or now >= self._again or room is not None:
             self._again = now + AGAIN
+            self._room = self._room if room is None else room
             try:
                 self._tried = await in_thread(file_thread.LONG, _trial, self._path)
             except OSError as error:
                 self._tried = error.strerror
+        if self._tried is not None or room is not None:
+            return self._tried
         # What is larger than a trial may be what finds no room.
-        return self._tried or (_FULL if any(words in why for why in faults.values() for words in _SAY_FULL) else None)
+        return _FULL if any(words in why for why in faults.values() for words in _SAY_FULL) else None
 
     def _explain(self, faults: dict[str, str]) -> tuple[Problem | None, dict[str, str]]:
         """Give the folder's own problem, and the faults of parts that it does not explain."""
@@ -100,23 +112,24 @@ class StateFolder:
                 logger.exception("the state folder could not be looked at; rtrd will look again")
 
 
-def _why_unusable(folder: Path) -> str | None:
-    """Say what can be seen without writing. For a thread."""
+def _why_unusable(folder: Path) -> tuple[str | None, int]:
+    """Say what can be seen without writing, and how many octets are free. For a thread."""
     try:
         found = folder.stat()
         room = os.statvfs(folder)
     except FileNotFoundError:
-        return "there is no such folder"
+        return "there is no such folder", 0
     except OSError as error:
-        return error.strerror
+        return error.strerror, 0
     if not stat.S_ISDIR(found.st_mode):
-        return "it is not a folder"
+        return "it is not a folder", 0
     if room.f_flag & os.ST_RDONLY:
-        return os.strerror(errno.EROFS)
+        return os.strerror(errno.EROFS), 0
     if not os.access(folder, os.W_OK | os.X_OK):
-        return "rtrd may not write there"
+        return "rtrd may not write there", 0
     blocks, inodes = (room.f_bfree, room.f_ffree) if os.geteuid() == 0 else (room.f_bavail, room.f_favail)
-    return _FULL if (room.f_blocks and not blocks) or (room.f_files and not inodes) else None
+    full = (room.f_blocks and not blocks) or (room.f_files and not inodes)
+    return _FULL if full else None, blocks * room.f_frsize
 
 
 def _trial(folder: Path) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
-from rtrd.base import log
+from rtrd.base import log, signals
 from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.file_thread import LONG, PATIENCE, in_thread
 from rtrd.base.notation import said
@@ -84,6 +84,10 @@ class FileFollower:
     def ask(self) -> None:
         """Reread the file now, changed or not."""
         self._asked.set()
+
+    def note_signal(self, name: str) -> None:
+        """Log a signal that does nothing."""
+        self._log.warning(signals.MEANS_NOTHING, signal=name)
 
     async def follow(self) -> None:
         """Reread the file whenever it changes or `ask` is called, until canceled."""
@@ -156,6 +160,7 @@ async def run_cache(
     if certificates is not None:
         follower.certificates = certificates
     loop.add_signal_handler(signal.SIGHUP, follower.ask)
+    signals.name_stray(loop, follower.note_signal)
     if as_json:
         print(json.dumps({"listening": [{"host": one.host, "port": one.port} for one in opened]}), flush=True)  # noqa: T201
     else:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.base import socket_paths
+from rtrd.base import signals, socket_paths
 from rtrd.commands import http_client
 from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
@@ -69,6 +70,26 @@ def test_hangups_from_the_first_moment_on_are_no_death(lab: Lab) -> None:
         wait_until(lambda: daemon.status() is not None, "an answer")
         process.terminate()
         assert process.wait(SECONDS) == 0
+
+
+def test_signals_that_mean_nothing_end_nobody(daemon: Daemon) -> None:
+    pid = daemon.process.pid
+    assert pid is not None
+    for number in (*signals.STRAY, signal.SIGUSR1):
+        os.kill(pid, number)
+    words = [f"signal={getattr(number, 'name', number)}" for number in signals.STRAY[:8]]
+    wait_until(lambda: all(one in _log(daemon) for one in words), "a line for each")
+    assert daemon.status() is not None
+    assert _log(daemon).count("signal=SIGUSR1") == 1
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for child in [pid, *map(int, children)]:
+        ignored = re.search(r"^SigIgn:\s+(\S+)$", Path(f"/proc/{child}/status").read_text(), re.MULTILINE)
+        assert ignored is not None
+        assert not int(ignored[1], 16) >> (signal.SIGUSR1 - 1) & 1
+
+
+def _log(daemon: Daemon) -> str:
+    return "\n".join(line.text for line in daemon.process.lines)
 
 
 def _handles_hangups(pid: int) -> bool:

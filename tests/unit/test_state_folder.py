@@ -113,3 +113,26 @@ async def test_the_metric_has_the_folder_and_its_parts(stage: Stage) -> None:
     stage.faults["history"] = "disk I/O error"
     await stage.look()
     assert stage.registry.state_samples() == [(("folder",), True), (("snapshot",), False), (("history",), True)]
+
+
+async def test_room_that_is_there_again_is_tried_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What did not fit is written as soon as more is free: nobody waits for the next trial."""
+    free = 0
+    found = os.statvfs(stage.path)
+
+    def statvfs(_: Path) -> os.statvfs_result:
+        blocks = free // found.f_frsize
+        return os.statvfs_result([*found[:3], blocks, blocks, *found[5:]])
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    free = 100_000
+    assert await stage.look() == []
+    stage.faults["snapshot"] = f"vrps.snapshot: cannot be written: {FULL}"
+    assert await stage.look() == stage.one(FULL)
+    free = 150_000
+    assert (await stage.look(), stage.retried) == (stage.one(FULL), []), "others write and remove their files"
+    free = 50_000_000
+    assert (await stage.look(), stage.retried) == (stage.one(FULL), ["snapshot"])
+    assert (await stage.look(), stage.retried) == (stage.one(FULL), ["snapshot"]), "once"
+    stage.faults.clear()
+    assert await stage.look() == []

@@ -1,4 +1,4 @@
-"""Measures the loop, /healthz and memory while a quarter of every attack that a stranger can make goes on at once.
+"""Measures the loop, /healthz and memory under attacks that a stranger can make: each alone, a quarter of all at once.
 
 From routers: nested VRPs above many routes, and thousands of path ids of one prefix. At `rtr-server`: more connections
 of one address than it may have, TLS handshakes that never end, and routers that ask for everything in a loop.
@@ -33,14 +33,49 @@ from rtrd.commands import http_client
 from rtrd.demo.lab import free_port
 from rtrlib.vrp import VRP, pack
 
-LEVELS, OF_LEVEL = 17, 256
-"""Nested VRPs: a quarter of 1024 at each length from 0 to 16."""
-UNDER = 1500
-"""Routes that all of them cover."""
-PEERS, PATHS = 10, 256
-"""Neighbors and path ids of each for one prefix, a quarter of 1024."""
-OF_ONE_ADDRESS, HALF_OPEN, ASKING = 1050, 375, 250
-"""Connections: a quarter of 4200, 1500 and 1000."""
+LEVELS = 17
+"""Lengths of nested VRPs, from 0 to 16."""
+
+
+class Attack(NamedTuple):
+    """How much of each is done."""
+
+    name: str
+    nested: int = 0
+    """VRPs of each length that cover all the routes below them."""
+    under: int = 500
+    """Routes that all of them cover, which are learned again and again."""
+    peers: int = 0
+    paths: int = 0
+    """Neighbors, and path ids of each for one prefix."""
+    silent: int = 0
+    """Connections of one address."""
+    half_open: int = 0
+    """TLS handshakes that do not end."""
+    asking: int = 0
+    """Routers that ask for everything in a loop."""
+
+    def about(self) -> str:
+        """Say what it is, for people."""
+        parts = {
+            f"{LEVELS * self.nested:,} nested VRPs that cover {self.under:,} routes": self.nested,
+            f"{self.peers} neighbors with {self.paths} path ids each for one prefix, whose sessions begin anew all the"
+            " time": self.peers,
+            f"{self.silent:,} connections of one address": self.silent,
+            f"{self.half_open:,} TLS handshakes that don't end": self.half_open,
+            f"{self.asking:,} routers that ask for everything in a loop": self.asking,
+        }
+        return "; ".join(part for part, made in parts.items() if made)
+
+
+TOGETHER = Attack("a quarter of all", 256, 1500, 10, 256, 1050, 375, 250)
+ALONE = (
+    Attack("nested VRPs", nested=1024, under=6000),
+    Attack("routes of one prefix", peers=10, paths=1024),
+    Attack("connections of one address", silent=4200),
+    Attack("half-open TLS", half_open=1500),
+    Attack("asking in a loop", asking=1000),
+)
 ATTACKER = "127.0.0.66"
 SECONDS = 8.0
 PATIENCE = 120.0
@@ -56,25 +91,24 @@ POLICY = [
 ]
 
 
-def nested() -> bytes:
+def nested(of_level: int) -> bytes:
     """Give packed VRPs, each of which covers 20.0.0.0/16."""
     base = int(ipaddress.IPv4Address("20.0.0.0"))
     networks = [ipaddress.IPv4Network((base >> 32 - n << 32 - n, n)) for n in range(LEVELS)]
-    return b"".join(pack(VRP(str(one), one.prefixlen, 100_000 + n)) for one in networks for n in range(OF_LEVEL))
+    return b"".join(pack(VRP(str(one), one.prefixlen, 100_000 + n)) for one in networks for n in range(of_level))
 
 
-def stream() -> list[bytes]:
+def stream(attack: Attack) -> list[bytes]:
     """Give lines that are bad when they come again and again: sessions begin anew, and routes come, change and go."""
-    covered = [lines.Route(f"20.0.{n >> 8}.{n & 255}/32", 64500) for n in range(UNDER)]
+    covered = [lines.Route(f"20.0.{n >> 8}.{n & 255}/32", 64500) for n in range(attack.under)]
     found = list(lines.updates(covered, 100))
-    for peer in range(PEERS):
-        speaker = lines.Speaker(peer=f"127.1.0.{peer + 1}")
+    crowded = [f"20.1.0.0/24 {ipaddress.IPv4Address(n)}" for n in range(attack.paths)]
+    speakers = [lines.Speaker(peer=f"127.1.0.{peer + 1}") for peer in range(attack.peers)]
+    for speaker in speakers:
         found.append(lines.session(speaker))
-        crowded = [f"20.1.0.0/24 {ipaddress.IPv4Address(n)}" for n in range(PATHS)]
         for origin in (64500, 64501):
             found += lines.updates([lines.Route(one, origin) for one in crowded], 64, speaker)
-    for peer in range(PEERS):
-        speaker = lines.Speaker(peer=f"127.1.0.{peer + 1}")
+    for speaker in speakers:
         found += lines.withdraws(crowded[::2], 64, speaker)
     return [with_path_ids(line) for line in found]
 
@@ -103,7 +137,7 @@ def connections(port: int, count: int, source: str) -> Iterator[socket.socket]:
 def attack(port: int, tls_port: int, silent_n: int, half_open: int, asking_n: int) -> None:
     """Hold silent connections, and ask in a loop at others, until stdin is closed."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
     silent = [*connections(port, silent_n, ATTACKER), *connections(tls_port, half_open, "127.0.0.67")]
     asking = select.epoll()
     asking.register(0)
@@ -163,21 +197,22 @@ def longest_turn(router: Router) -> float:
     return float(found[1])
 
 
-def suffer(folder: Path, vrps: bytes, seconds: float = SECONDS) -> Felt:
+def suffer(folder: Path, vrps: bytes, attack: Attack = TOGETHER, seconds: float = SECONDS) -> Felt:
     """Let a daemon with these VRPs be attacked for some seconds."""
     port, tls_port = free_port(HOST), free_port(HOST)
     shown, key = certificate(folder)
     tls = {"listen": [f"{HOST}:{tls_port}"], "certificate": str(shown), "key": str(key)}
     settings = {"rtr-server": {"listen": [f"{HOST}:{port}"], "tls": tls}}
-    count = (len(vrps) + len(nested())) // 24
+    vrps += nested(attack.nested)
+    count = len(vrps) // 24
     with (
-        ScriptedCache(vrps + nested()) as cache,
+        ScriptedCache(vrps) as cache,
         Router(folder, [(HOST, cache.port)], POLICY, settings, "attacked") as router,
         contextlib.ExitStack() as stack,
     ):
         router.wait_vrps(count)
         router.feed([lines.session()])
-        counts = (OF_ONE_ADDRESS, HALF_OPEN, ASKING)
+        counts = (attack.silent, attack.half_open, attack.asking)
         argv = [sys.executable, "-m", "bench.attacks", *map(str, (port, tls_port, *counts))]
         healthy, memory = [0.0], [0.0]
         ends = [0.0]
@@ -198,25 +233,30 @@ def suffer(folder: Path, vrps: bytes, seconds: float = SECONDS) -> Felt:
             memory.append(router.usage().memory("Rss") / 1e6)
             return time.monotonic() > ends[0]
 
-        gap = beside(router, stream(), seconds, event, over)
+        gap = beside(router, stream(attack), seconds, event, over)
         return Felt(gap, longest_turn(router), max(healthy), max(memory))
 
 
 def measure(setting: Setting) -> list[Comparison]:
     """Measure; AssertionError when an attack could not be made."""
-    print("a quarter of every attack at once", flush=True)
-    felt = [
-        suffer(setting.folder, b"".join(setting.vrps), 1.0 if setting.short else SECONDS) for _ in range(setting.rounds)
-    ]
-    about = (
-        f"{len(setting.vrps):,} VRPs, and {LEVELS * OF_LEVEL:,} nested ones that cover {UNDER:,} routes; {PEERS}"
-        f" neighbors with {PATHS} path ids each for one prefix, whose sessions begin anew all the time;"
-        f" {OF_ONE_ADDRESS} connections of one address, {HALF_OPEN} TLS handshakes that don't end, {ASKING} routers"
-        " that ask for everything in a loop. Lines are sent as fast as they are read."
-    )
+    vrps = b"".join(setting.vrps)
+    seconds = 1.0 if setting.short else SECONDS
+    felt: dict[Attack, list[Felt]] = {}
+    for _ in range(setting.rounds):
+        for attack in (TOGETHER, *(() if setting.short else ALONE)):
+            one = suffer(setting.folder, vrps, attack, seconds)
+            felt.setdefault(attack, []).append(one)
+            said = f"a turn of {one.turn * 1e3:.0f} ms, /healthz in {one.healthy:.2f} s, {one.memory:.0f} MB"
+            print(f"  {attack.name}: {said}", flush=True)
+    return [found for attack, rounds in felt.items() for found in compared(attack, rounds, len(setting.vrps))]
+
+
+def compared(attack: Attack, felt: list[Felt], vrps: int) -> list[Comparison]:
+    """Give what was felt of one attack."""
+    about = f"{vrps:,} VRPs; {attack.about()}. Lines are sent as fast as they are read."
     return [
         Comparison(
-            "Longest time between two reads of stdin, under attack", "ms",
+            f"Longest time between two reads of stdin, under attack: {attack.name}", "ms",
             {
                 "rtrd": [one.gap.wall for one in felt],
                 "what its loop computed": [one.gap.cpu for one in felt],
@@ -225,17 +265,17 @@ def measure(setting: Setting) -> list[Comparison]:
             None, None, [about, OWN, "The attackers take CPUs of this machine from it."],
         ),
         Comparison(
-            "Longest turn of the loop, under attack", "ms", {"rtrd": [one.turn * 1e3 for one in felt]},
-            None, MOST * 1e3, [about + " As rtrd counts it: what it computed, or less, where that took less time."],
-            quantile=1.0,
+            f"Longest turn of the loop, under attack: {attack.name}", "ms",
+            {"rtrd": [one.turn * 1e3 for one in felt]}, None, MOST * 1e3,
+            ["As rtrd counts it: what it computed, or less, where that took less time."], quantile=1.0,
         ),
         Comparison(
-            "/healthz over the control socket, under attack", "s", {"rtrd": [one.healthy for one in felt]},
-            None, HEALTHY_MOST, [about + " The slowest of each round."], quantile=1.0,
+            f"/healthz over the control socket, under attack: {attack.name}", "s",
+            {"rtrd": [one.healthy for one in felt]}, None, HEALTHY_MOST, ["The slowest of each round."], quantile=1.0,
         ),
         Comparison(
-            "Memory under attack", "MB", {"rtrd": [one.memory for one in felt]}, None, MEMORY_MOST,
-            [about + " RSS of all processes, at most."], quantile=1.0,
+            f"Memory under attack: {attack.name}", "MB", {"rtrd": [one.memory for one in felt]}, None, MEMORY_MOST,
+            ["RSS of all processes, at most."], quantile=1.0,
         ),
     ]  # fmt: skip
 

@@ -48,7 +48,7 @@ DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
-_IPV6 = r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[^\s]+)?"
+_IPV6 = rf"[0-9A-Fa-f]{{0,4}}(:[0-9A-Fa-f]{{0,4}}){{1,7}}:([0-9A-Fa-f]{{0,4}}|{_IPV4})(%[^\s]+)?"
 _LABEL = "(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _TEXT = r"[^\x00-\x1f\x7f]+"
 

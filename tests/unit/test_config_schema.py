@@ -124,11 +124,19 @@ def test_a_file_at_fault(text: str) -> None:
         "policy: [{invalid: {action: withdraw, tags: [rfc8097]}}]",
         "policy: [{direction: out, from: [192.0.2.1]}]",
         "policy: [{to: [192.0.2.0/24]}]",
+        "neighbors: [{match: ['127.0.0.1:1'], local-role: peer}]",
         "policy: [{valid: {action: announce, tags: [no-export]}}]",
     ],
 )
 def test_what_an_editor_underlines(line: str) -> None:
     assert accepts(bad.GOOD + line + "\n") is False
+
+
+@pytest.mark.parametrize("address", ["::", "::1:2:3:4:5:6:7", "1:2:3:4:5:6:7::", "2001:db8::1", "::ffff:192.0.2.1"])
+def test_each_spelling_of_an_ipv6_address_is_one(address: str) -> None:
+    text = f"{bad.GOOD}neighbors: [{{match: ['{address}'], local-role: peer}}]\n"
+    assert accepts(text)
+    assert faults(text) == []
 
 
 WORDS = st.sampled_from(

@@ -337,6 +337,23 @@ def test_whatever_changes_each_route_ends_with_what_its_path_is() -> None:
     table_by_oracle(one.engine, listed, paths)
 
 
+@pytest.mark.parametrize("turns", [*range(1, 8), 60, 100])
+def test_aspas_that_change_while_paths_are_judged(turns: int) -> None:
+    """Another customer's change in between: what the first one did to the paths all routes have in the end."""
+    one, peer, count = Story(PATHS_ACT), ASNS["peer"], 500
+    one.say(*(line("peer", f"10.{i >> 8}.{i & 255}.0/24", [peer, 65536 + i % 50, 64510]) for i in range(count)))
+    one.work()
+    assert len(one.told()) == count
+    one.have({64510: {64999}})
+    for _ in range(turns):
+        one.engine.work(5)
+    one.have({64510: {64999}, 64777: {64999}})
+    assert set(one.found().values()) == {("invalid", False, "withdraw")}
+    told = one.told()
+    assert len(told) == count
+    assert not any(announced for announced, _ in told)
+
+
 def test_new_aspas_are_judged_in_slices() -> None:
     one = Story()
     peer = ASNS["peer"]

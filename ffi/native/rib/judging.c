@@ -13,7 +13,8 @@ void rib_aspas_changed(struct rib *rib, const struct aspa_set *set, const uint32
     judging->set = *set;
     if (n == 0)
         return;
-    *judging = (struct judging){.set = *set, .cause = rib->changes.given};
+    /* Some paths may have got another outcome already, and their routes are not looked at yet. */
+    *judging = (struct judging){.set = *set, .cause = rib->changes.given, .differ = unfinished && judging->differ};
     rib->state.work = true;
     if (unfinished) { /* what the last change touched is to be judged, too */
         judging->customers_n = ASPAS_NAMED_MOST + 1;

@@ -104,7 +104,7 @@ def _range(prefix: str, shortest: int, longest: int) -> bytes:
 
 
 def _of_all_cases(values: tuple[int, ...]) -> list[int]:
-    """Give a value for each case of `struct neighbor_policy`; of four the same for all paths."""
+    """Give a value for each case of `struct neighbor_policy`; of fewer the same for all paths, or for those with an AS_SET."""
     return [*values] * (_CASES // len(values))
 
 

@@ -42,7 +42,7 @@ class Treatments:
         here on, if they came without (RFC 9234 section 5); 0: they have none then.
         """
         first, second, third, fourth = (OBSERVE if rule is None else rule.treatments[each] for each in VALIDITIES)
-        cases = [first, second, third, fourth] * 4 if rule is None else _cases(rule)
+        cases = [first, second, third, fourth] if rule is None else _cases(rule)
         otc = OTC_AS_LEARNED
         if rule is not None and rule.otc:
             otc = OTC_ADDED if otc_as else OTC_CHECKED
@@ -101,9 +101,16 @@ def _additions(treatment: Treatment) -> Treatment:
 
 
 def _cases(rule: Rule) -> list[Treatment]:
-    """Give what is done by validity; then the same of paths that are invalid by ASPAs, of leaks, and of both."""
+    """Give what is done by validity; then the same of paths that are invalid by ASPAs, of leaks, and of both.
+
+    Then all of this for paths with an AS_SET, if the rule has an action for them.
+    """
+    first = [rule.treatments]
+    if rule.as_set is not None:
+        first.append(dict.fromkeys(VALIDITIES, Treatment(rule.as_set)))
     return [
-        together(treatments[validity] for treatments in (rule.treatments, *more) if treatments is not None)
+        together(treatments[validity] for treatments in (origin, *more) if treatments is not None)
+        for origin in first
         for more in ((), (rule.aspa_invalid,), (rule.leak,), (rule.aspa_invalid, rule.leak))
         for validity in VALIDITIES
     ]

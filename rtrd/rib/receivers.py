@@ -101,6 +101,7 @@ class Receivers:
             self.version += 1
             self._turning.pop(address, None)
             self.turning &= ~bit
+            self._table.set_turning(self.turning)
             self._up |= bit
             self._extended_next_hop &= ~bit
             self._two_octet_as &= ~bit
@@ -141,6 +142,7 @@ class Receivers:
             return False
         self._turning.setdefault(address, {})[family] = taken
         self.turning |= self.bit(address)
+        self._table.set_turning(self.turning)
         return True
 
     def turn(self) -> None:
@@ -151,6 +153,7 @@ class Receivers:
                 self._plain[family] = self._plain[family] & ~bit if taken else self._plain[family] | bit
         self._turning.clear()
         self.turning = 0
+        self._table.set_turning(0)
         self._table.set_plain(self._plain[4], self._plain[6])
 
     # -- sessions

@@ -254,6 +254,10 @@ class RouteTable:
         """
         lib.rib_set_plain(self.native, ipv4, ipv6)
 
+    def set_turning(self, receivers: int) -> None:
+        """Say which receivers (bits) are about to take path ids, or none: nothing that has one stays there."""
+        lib.rib_set_turning(self.native, receivers)
+
     def set_extended_next_hop(self, receivers: int) -> None:
         """Tell which receivers (by bit) take IPv4 routes with an IPv6 next hop; `revalidate` makes it count."""
         lib.rib_set_extended_next_hop(self.native, receivers)

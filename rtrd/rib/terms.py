@@ -177,9 +177,10 @@ class NeighborPolicy(NamedTuple):
     actions: tuple[str, str, str, str]
     variants: tuple[int, ...]
     """Equal for two validities whose announcements carry the same additions (16 bits). Of sixteen the second four are
-    for paths that are invalid by ASPAs, the third four for routes that have leaked, the last four for both."""
+    for paths that are invalid by ASPAs, the third four for routes that have leaked, the last four for both; sixteen more
+    are for paths with an AS_SET, unless `as_set` is None."""
     local_preferences: tuple[int, ...]
-    """Four or sixteen likewise."""
+    """As many likewise."""
     as_set: str | None = None
     """The action of paths with an AS_SET; None: that of the validity."""
     path_invalid: str | None = None

@@ -192,6 +192,12 @@ void rib_set_plain(struct rib *rib, uint64_t ipv4, uint64_t ipv6)
     rib->throngs.epoch++;
 }
 
+void rib_set_turning(struct rib *rib, uint64_t receivers)
+{
+    rib->turning = receivers;
+    rib->throngs.epoch++;
+}
+
 void rib_set_extended_next_hop(struct rib *rib, uint64_t receivers)
 {
     rib->extended_next_hop = receivers;

@@ -67,9 +67,10 @@ enum action { ACTION_OBSERVE = 0, ACTION_HOLD = 1, ACTION_WITHDRAW = 2, ACTION_A
 #define ACTION_BY_VALIDITY 255
 #define POLICIES_MOST 256 /* of a neighbor */
 
-#define POLICY_CASES 16     /* by enum validity, and */
+#define POLICY_CASES 32     /* by enum validity, and */
 #define CASE_PATH_INVALID 4 /* more for a path that is invalid by ASPAs, */
-#define CASE_LEAK 8         /* more for a route that has leaked */
+#define CASE_LEAK 8         /* more for a route that has leaked, */
+#define CASE_AS_SET 16      /* more for what has TRAIT_AS_SET, unless its action is by validity */
 
 /* What is left where a route goes: by which other route of the same or a less specific prefix it would still be
  * reached. A valid one tells more than one not found. */
@@ -87,7 +88,7 @@ struct neighbor_policy {
     uint64_t receivers;                      /* bit i: announced and withdrawn at receiver i */
     uint32_t local_preference[POLICY_CASES]; /* UINT32_MAX: the learned one */
     uint16_t variant[POLICY_CASES];          /* equal for two whose announcements carry the same additions */
-    uint16_t by_kind;                        /* bit i: what case i adds depends on the kind of the receiver */
+    uint32_t by_kind;                        /* bit i: what case i adds depends on the kind of the receiver */
     uint8_t action[4];                       /* enum action, by enum validity */
     uint8_t as_set;                          /* enum action of what has TRAIT_AS_SET, or ACTION_BY_VALIDITY */
     uint8_t path_invalid;     /* of paths that are invalid by ASPAs, likewise: it counts if it is the more severe one */
@@ -234,6 +235,9 @@ void rib_neighbor_counts(const struct rib *rib, uint32_t neighbor, uint64_t coun
 void rib_set_path_id_key(struct rib *rib, const uint64_t key[2]);
 /* The receivers that take no path ids. What is advertised at one whose bit changes must have been withdrawn before. */
 void rib_set_plain(struct rib *rib, uint64_t ipv4, uint64_t ipv6);
+/* Receivers for which that is about to happen: what has a path id does not stay there, not even what is held.
+ * rib_revalidate makes it count. */
+void rib_set_turning(struct rib *rib, uint64_t receivers);
 /* The receivers that take IPv4 routes with an IPv6 next hop (RFC 8950). rib_revalidate makes it count. */
 void rib_set_extended_next_hop(struct rib *rib, uint64_t receivers);
 /* The receivers whose sessions have AS numbers of two octets (RFC 6793): what has TRAIT_WIDE_AS is not announced there.

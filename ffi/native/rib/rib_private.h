@@ -179,6 +179,7 @@ struct rib {
     struct queue outbox;        /* routes for which something may have to be written */
     struct queue parked;        /* those of them that wait for the next send barrier */
     uint64_t plain[2];          /* receivers that take no path ids, by family */
+    uint64_t turning;           /* receivers for which that is about to change */
     uint64_t extended_next_hop; /* receivers that take IPv4 routes with an IPv6 next hop */
     uint64_t two_octet_as;      /* receivers that take no AS numbers of four octets */
     uint64_t up;                /* receivers that can be announced to */
@@ -233,6 +234,11 @@ enum action route_did(const struct rib *rib, uint32_t number);    /* its action 
 uint64_t route_receivers(const struct rib *rib, uint32_t number); /* where it can be announced */
 /* Where its rule would announce it, and Only to Customer forbids it. */
 uint64_t route_kept_back(const struct rib *rib, uint32_t number);
+/* Where it would be held, and must not: its path id is about to mean something there, or nothing. */
+static inline uint64_t route_turned(const struct rib *rib, const struct route *route)
+{
+    return route->bits & HAS_PATH_ID ? route->advertised & rib->turning : 0;
+}
 /* By what its words differ from receiver to receiver: enum differs_by. */
 uint8_t route_differs(const struct rib *rib, uint32_t number);
 /* Those of the receivers, all or some, to which it is announced in the same words. */
@@ -249,10 +255,11 @@ uint64_t route_degree(const struct rib *rib, uint32_t number);
 int route_break_tie(const struct rib *rib, uint32_t a, uint32_t b);
 
 /* Which of the policy's values is for a route. */
-static inline size_t policy_case(const struct route *route)
+static inline size_t policy_case(const struct rib *rib, const struct route *route, const struct neighbor_policy *policy)
 {
+    bool as_set = policy->as_set != ACTION_BY_VALIDITY && (summary_of(rib, route)->traits & TRAIT_AS_SET);
     return (route->bits & VALIDITY_BITS) + (route->path == PATH_INVALID ? CASE_PATH_INVALID : 0) +
-           (route->leak ? CASE_LEAK : 0);
+           (route->leak ? CASE_LEAK : 0) + (as_set ? CASE_AS_SET : 0);
 }
 
 /* throngs.c: prefixes with many routes; throngs.h */

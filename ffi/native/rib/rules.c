@@ -168,7 +168,8 @@ uint8_t route_differs(const struct rib *rib, uint32_t number)
 {
     const struct attrs_summary *summary = summary_of(rib, route_at(rib, number));
     const struct neighbor_policy *policy = route_policy(rib, number);
-    bool by_kind = (summary->traits & TRAIT_BY_KIND) || (policy->by_kind >> policy_case(route_at(rib, number)) & 1);
+    bool by_kind =
+        (summary->traits & TRAIT_BY_KIND) || (policy->by_kind >> policy_case(rib, route_at(rib, number), policy) & 1);
     bool by_otc = policy->otc == OTC_CHECKED && !has_otc(policy, summary);
     return (uint8_t)((by_kind ? DIFFERS_BY_KIND : 0) | (by_otc ? DIFFERS_BY_OTC : 0));
 }
@@ -183,7 +184,8 @@ uint64_t route_alike_at(const struct rib *rib, uint32_t number, uint64_t receive
 
 static uint16_t variant_by(const struct rib *rib, uint32_t number, const struct policies *policies)
 {
-    return policy_among(rib, number, policies)->variant[policy_case(route_at(rib, number))];
+    const struct neighbor_policy *policy = policy_among(rib, number, policies);
+    return policy->variant[policy_case(rib, route_at(rib, number), policy)];
 }
 
 uint16_t route_variant(const struct rib *rib, uint32_t number)
@@ -198,8 +200,7 @@ bool route_retagged(const struct rib *rib, uint32_t number)
     const struct neighbor *neighbor = neighbor_of(rib, route);
     if (set->retagged || neighbor->outdated || (route->advertised & rib->otc.changed))
         return true;
-    if ((route->advertised & rib->rekinded) &&
-        ((set->summary.traits & TRAIT_BY_KIND) || (route_policy(rib, number)->by_kind >> policy_case(route) & 1)))
+    if ((route->advertised & rib->rekinded) && (route_differs(rib, number) & DIFFERS_BY_KIND))
         return true;
     uint16_t now = route_variant(rib, number);
     for (const struct policies *before = neighbor->policies->before; before; before = before->before)

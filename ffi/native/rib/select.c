@@ -242,7 +242,7 @@ static uint64_t held(struct rib *rib, const struct group *group)
     uint64_t receivers = 0;
     FOR_HEARD (i) {
         const struct route *route = route_at(rib, i);
-        uint64_t here = route->advertised & group->receivers;
+        uint64_t here = route->advertised & group->receivers & ~route_turned(rib, route);
         if (!here || route_gone(rib, route) || route_action(rib, i) != ACTION_HOLD)
             continue;
         bool disowned = of_previous_run(rib, route) &&

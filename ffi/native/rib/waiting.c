@@ -33,7 +33,7 @@ static bool may_differ(const struct rib *rib, uint32_t number)
     case ACTION_OBSERVE:
         return route->advertised != 0;
     default:
-        return false;
+        return route_turned(rib, route) != 0;
     }
 }
 

@@ -19,7 +19,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 
 native = $(wildcard ffi/*.py ffi/native/*/*.c ffi/native/*/*.h)
-native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_transport.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_bgp_update.py tests/unit/test_bgp_rules.py tests/unit/test_native_threads.py tests/unit/test_whatif.py tests/unit/test_native_session.py tests/unit/test_native_session_v2.py tests/unit/test_aspas.py tests/unit/test_aspa_paths.py tests/unit/test_path_judging.py tests/unit/test_covered_by.py tests/unit/test_only_to_customer.py tests/unit/test_rtr_pdu.py
+native_tests = tests/unit/test_native_build.py tests/unit/test_native_queue.py tests/unit/test_native_transport.py tests/unit/test_vrp_set.py tests/unit/test_vrp_packed.py tests/unit/test_route_table.py tests/unit/test_bgp_update.py tests/unit/test_bgp_rules.py tests/unit/test_native_threads.py tests/unit/test_whatif.py tests/unit/test_native_session.py tests/unit/test_native_session_v2.py tests/unit/test_aspas.py tests/unit/test_aspa_paths.py tests/unit/test_path_judging.py tests/unit/test_covered_by.py tests/unit/test_what_stands.py tests/fuzz/test_decisions.py tests/unit/test_only_to_customer.py tests/unit/test_rtr_pdu.py
 packaging = pyproject.toml setup.cfg setup.py ffi/pyproject.toml ffi/setup.cfg
 
 .PHONY: venv run wheel wheel-bundled test test-long test-installed test-installed-short to-be-installed test-trixie container test-container lint bench bench-short sanitize clean packages-demo packages-test restarts flow soak fuzz fuzz-bgp

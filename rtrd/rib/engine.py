@@ -397,8 +397,8 @@ class Engine:
                 return self._parts.popleft()
             command = None if self._retag is not None else self.table.next_command(most)
             if command is None:
-                if self.receivers.turning and self._retag is None and not (self.searching or self.table.state.work):
-                    self._turn()  # nothing is advertised to them any more; after the next work it will be
+                if self._retag is None and self.receivers.may_turn():
+                    self._turn()  # after the next work something will be advertised to them
                 return None
             for part in self._parts_of(command):
                 advertised = part.previous_run is not None and self._advertised_by(part.previous_run, part)

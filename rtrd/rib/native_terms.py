@@ -104,7 +104,7 @@ def _range(prefix: str, shortest: int, longest: int) -> bytes:
 
 
 def _of_all_cases(values: tuple[int, ...]) -> list[int]:
-    """Give a value for each case of `struct neighbor_policy`; of fewer the same for all paths, or for those with an AS_SET."""
+    """Give a value for each case of `struct neighbor_policy`; fewer count for all paths, or those with an AS_SET."""
     return [*values] * (_CASES // len(values))
 
 

@@ -54,6 +54,8 @@ class RouteTable:
         self._reading: _rov.BgpUpdate | None = None
         self._lines_received = ffi.new("struct bgp_lines_received *")
         self._split = 0
+        self.barriers = 0
+        """How many send barriers have fallen."""
         self.aspas = ASPAIndex(b"")
         """Those by which paths are judged."""
 
@@ -338,6 +340,7 @@ class RouteTable:
     def barrier_falls(self) -> None:
         """Let each NLRI be written once more: what was written is sent. What comes again waits for the next time."""
         lib.rib_send_barrier(self.native)
+        self.barriers += 1
 
     # -- VRPs
 

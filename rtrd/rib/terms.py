@@ -177,8 +177,8 @@ class NeighborPolicy(NamedTuple):
     actions: tuple[str, str, str, str]
     variants: tuple[int, ...]
     """Equal for two validities whose announcements carry the same additions (16 bits). Of sixteen the second four are
-    for paths that are invalid by ASPAs, the third four for routes that have leaked, the last four for both; sixteen more
-    are for paths with an AS_SET, unless `as_set` is None."""
+    for paths that are invalid by ASPAs, the third four for routes that have leaked, the last four for both; sixteen
+    more are for paths with an AS_SET, unless `as_set` is None."""
     local_preferences: tuple[int, ...]
     """As many likewise."""
     as_set: str | None = None

@@ -21,26 +21,41 @@ from rtrd.exabgp.encode import Encoder
 from rtrd.rib.attributes import AttributeSet, announced
 from rtrd.rib.bgp_events import State
 from rtrd.rib.bgp_session import BGPSession
+from rtrd.rib.native_terms import changes_of
 from rtrd.rib.terms import Command
 from rtrlib import aspas
 from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp import VRP
-from tests.lab.decision_oracle import AS_SEQUENCE, AS_SET, CONFED_SEQUENCE, Attributes, Decision, Key, World, tags_of
+from tests.lab.decision_oracle import AS_SEQUENCE, AS_SET, CONFED_SEQUENCE, Attributes, Decision, Key, World
 from tests.lab.engine_story import EngineStory, policy_of
 from tests.lab.speaker import packed_prefix
 
 STEPS = int(os.environ.get("RTRD_FUZZ", "1500"))
 OURS = 65000
-ASES = {"192.0.2.1": 64496, "192.0.2.2": 64497, "192.0.2.3": 64498, "192.0.2.4": OURS, "192.0.2.5": 64499, "192.0.2.6": 64496}
+ASES = {
+    "192.0.2.1": 64496,
+    "192.0.2.2": 64497,
+    "192.0.2.3": 64498,
+    "192.0.2.4": OURS,
+    "192.0.2.5": 64499,
+    "192.0.2.6": 64496,
+}
 NEIGHBORS = tuple(ASES)
 ROLES = ("provider", "customer", "peer", "rs", "rs-client")
 PREFIXES = (
-    "0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/16", "10.0.0.0/24", "10.0.0.0/25", "10.0.0.1/32", "10.1.0.0/16", "10.1.1.0/24",
-    "::/0", "2001:db8::/32", "2001:db8::/48", "2001:db8:1::/48",
+    "0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/16", "10.0.0.0/24", "10.0.0.0/25", "10.0.0.0/31", "10.0.0.1/32", "10.1.1.0/24",
+    "::/0", "2001:db8::/32", "2001:db8::/33", "2001:db8::/48", "2001:db8::/128", "2001:db8:1::/48",
 )  # fmt: skip
 ORIGINS = (64500, 64501, 4200000000, 23456)
 MIDDLE = (64510, 64511, 3, 4200000001)
-TAGS = ("rfc8097", "large:65000:1:0", "large:65000:1:1", "community:65000:1", "community:65000:2", "extended:0x0002fde800000001")
+TAGS = (
+    "rfc8097",
+    "large:65000:1:0",
+    "large:65000:1:1",
+    "community:65000:1",
+    "community:65000:2",
+    "extended:0x0002fde800000001",
+)
 COMMUNITIES = ((65000, 1), (65000, 2), (65535, 666), (64496, 7), (65535, 0xFF01), (65535, 0xFF02), (65535, 0xFF03))
 LARGE = ((65000, 1, 0), (65000, 9, 9))
 EXTENDED = (0x4300000000000000, 0x0002FDE800000001, 0x0002FDE800000009, 0x4002FDE800000009)
@@ -66,14 +81,18 @@ def action(chance: random.Random, *, hold: bool) -> dict[str, Any]:
 
 def when(chance: random.Random) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key in chance.sample(("communities", "prefix-length", "prefixes", "origin", "as-set", "covered-by", "covered-by"), 2):
+    for key in chance.sample(
+        ("communities", "prefix-length", "prefixes", "origin", "as-set", "covered-by", "covered-by"), 2
+    ):
         if chance.random() < 0.4:
             continue
         match key:
             case "communities":
                 found[key] = chance.choice((["65535:666"], ["65000:1", "65000:9:9"], ["extended:0x0002fde800000009"]))
             case "prefix-length":
-                found[key] = chance.choice(({"ipv4": [0, 24]}, {"ipv4": [25, 32], "ipv6": [48, 128]}, {"ipv6": [0, 32]}))
+                found[key] = chance.choice(
+                    ({"ipv4": [0, 24]}, {"ipv4": [25, 32], "ipv6": [48, 128]}, {"ipv6": [0, 32]})
+                )
             case "prefixes":
                 ranges: tuple[Any, ...] = (
                     "10.0.0.0/24", {"prefix": "10.0.0.0/8", "ge": 17}, {"prefix": "::/0", "le": 47},
@@ -97,7 +116,14 @@ def rule(chance: random.Random, *, hold: bool) -> dict[str, Any]:
         found["to"] = some(chance, NEIGHBORS, 4)
     if chance.random() < 0.6 and (demands := when(chance)):
         found["when"] = demands
-    for name, share in (("valid", 0.9), ("not-found", 0.9), ("invalid", 0.9), ("unverified", 0.5), ("aspa-invalid", 0.5), ("leak", 0.5)):
+    for name, share in (
+        ("valid", 0.9),
+        ("not-found", 0.9),
+        ("invalid", 0.9),
+        ("unverified", 0.5),
+        ("aspa-invalid", 0.5),
+        ("leak", 0.5),
+    ):
         if chance.random() < share:
             found[name] = action(chance, hold=hold)
     if not hold:
@@ -126,6 +152,10 @@ def roles(chance: random.Random) -> list[dict[str, Any]]:
 # -- what neighbors say
 
 
+def pick(chance: random.Random, choices: tuple[Any, ...]) -> frozenset[Any]:
+    return frozenset(some(chance, choices, 2) if chance.random() < 0.25 else ())
+
+
 def attributes(chance: random.Random, neighbor: str, prefix: str) -> Attributes:
     asn = ASES[neighbor]
     first = chance.choice((asn, asn, asn, asn, 64777)) if asn != OURS else chance.choice(MIDDLE)
@@ -143,16 +173,15 @@ def attributes(chance: random.Random, neighbor: str, prefix: str) -> Attributes:
     elif odd < 0.2 and asn == OURS:
         path = ()
     hop = "192.0.2.77" if "." in prefix else "2001:db8::77"
-    pick = lambda choices: frozenset(some(chance, choices, 2)) if chance.random() < 0.25 else frozenset()  # noqa: E731
     return Attributes(
         path,
         hop,
         chance.choice((0, 0, 2)),
         chance.choice((None, None, 5)),
         chance.choice((None, 90, 300)),
-        pick(COMMUNITIES),
-        pick(LARGE),
-        pick(EXTENDED),
+        pick(chance, COMMUNITIES),
+        pick(chance, LARGE),
+        pick(chance, EXTENDED),
         chance.choice((None, None, None, asn, 64777)),
     )
 
@@ -169,7 +198,11 @@ def octets(said: Attributes, prefix: str, path_id: int | None) -> bytes:
     for code, number, flags in ((4, said.med, 0x80), (5, said.local_preference, 0x40), (35, said.otc, 0xC0)):
         if number is not None:
             values[code] = flags, struct.pack("!I", number)
-    for code, fields, numbers in ((8, "2H", said.communities), (32, "3I", said.large), (16, "Q", [(n,) for n in said.extended])):
+    for code, fields, numbers in (
+        (8, "2H", said.communities),
+        (32, "3I", said.large),
+        (16, "Q", [(n,) for n in said.extended]),
+    ):
         if numbers:
             values[code] = 0xC0, b"".join(struct.pack("!" + fields, *each) for each in numbers)
     found = b"".join(struct.pack("!BBB", flags, code, len(value)) + value for code, (flags, value) in values.items())
@@ -193,11 +226,14 @@ WORD = re.compile(
 )
 
 
+def numbers(text: str) -> frozenset[tuple[int, ...]]:
+    return frozenset(tuple(map(int, one.split(":"))) for one in text.split())
+
+
 def read_words(line: str) -> Attributes:
     """The attributes of an announcement in ExaBGP's words."""
     line = line.partition(" announce ")[2].strip()
     found: dict[str, Any] = {"path": ()}
-    numbers = lambda text: frozenset(tuple(map(int, one.split(":"))) for one in text.split())  # noqa: E731
     for each in WORD.finditer(line):
         word, text = each[1], each[3] if each[2] is None else each[2]
         match word:
@@ -239,7 +275,7 @@ def read_generic(found: dict[str, Any], code: int, value: bytes) -> None:
         found["otc"] = int.from_bytes(value)
 
 
-class Standing(NamedTuple):
+class Advertised(NamedTuple):
     """What a receiver has of an NLRI."""
 
     words: Attributes
@@ -253,11 +289,11 @@ class Chaos(EngineStory):
         self.chance = random.Random(seed)
         self.hold = hold
         self.world = World()
-        self.stands: dict[tuple[str, str, int | None], Standing] = {}
+        self.stands: dict[tuple[str, str, int | None], Advertised] = {}
         self.owners: dict[tuple[str, str, Key | None], Key] = {}
         self.decisions: dict[Key, Decision] = {}
         self.entered: set[Key] = set()
-        self.down: set[str] = set()
+        self.unreachable: set[str] = set()
         self.numbers: dict[Key, int] = {}
         self.needless: Counter[str] = Counter()
         self.aspas = b""
@@ -265,12 +301,15 @@ class Chaos(EngineStory):
         self.strangers: set[str] = set()
         self.begin()
 
-    def begin(self) -> None:
-        super().__init__(policy_of(self.configured()), secret=b"this host")
+    def begin(self, text: str = "") -> None:
+        super().__init__(policy_of(text or self.configured()), secret=b"this host")
         self.know(*(each for one in self.world.rules for each in one.get("to", ())))
         lib.rib_set_throng_from(self.engine.table.native, self.chance.choice((2, 3, 64)))
+        self.engine.table.listen(100_000)
+        self.engine.table.allow_others(1 << 30, 1 << 30)
         self.encoder = Encoder(self.engine)
         self.vrp_set.usable = self.world.vrps is not None
+        self.told: dict[tuple[int, str, int | None], tuple[Any, ...]] = {}
 
     def configured(self) -> str:
         """Another configuration."""
@@ -301,19 +340,24 @@ class Chaos(EngineStory):
         names = self.engine.receivers.names(command.receivers)
         assert re.findall(r"neighbor (\S+?)[ ,]", line) == list(names)
         for receiver in names:
-            kind, given = self.engine.receivers.kind_of(command.receivers), self.engine.receivers.otc_given(command.receivers)
+            kind, given = (
+                self.engine.receivers.kind_of(command.receivers),
+                self.engine.receivers.otc_given(command.receivers),
+            )
             for prefix in command.prefixes.split():
                 at = receiver, prefix, command.path_id
                 if not command.announce:
                     if self.stands.pop(at, None) is None:
                         self.needless["withdraw"] += 1
                     continue
-                assert receiver not in self.down, f"announced at {receiver}, which is down"
+                assert receiver not in self.unreachable, f"announced at {receiver}, which is down"
                 learned = self.engine.attributes(self.engine.table.attributes_key(command.attributes))
-                standing = Standing(read_words(line), announced(learned, self.engine.treatment(command), kind, given))
-                if at in self.stands and self.stands[at].words == standing.words:
+                advertised = Advertised(
+                    read_words(line), announced(learned, self.engine.treatment(command), kind, given)
+                )
+                if at in self.stands and self.stands[at].words == advertised.words:
                     self.needless["announce"] += 1
-                self.stands[at] = standing
+                self.stands[at] = advertised
 
     def rest(self) -> None:
         """Until there is nothing more to do."""
@@ -322,7 +366,13 @@ class Chaos(EngineStory):
             wrote = self.write(100)
             if self.barriers:
                 self.engine.table.barrier_falls()
-            if not (wrote or self.engine.has_work or self.engine.searching or self.engine.receivers.turning or self.engine.table.state.waiting):
+            if not (
+                wrote
+                or self.engine.has_work
+                or self.engine.searching
+                or self.engine.receivers.turning
+                or self.engine.table.state.waiting
+            ):
                 return
         raise AssertionError("it never comes to rest")
 
@@ -330,7 +380,7 @@ class Chaos(EngineStory):
 
     def event(self) -> None:
         chance, neighbor, prefix = self.chance, self.chance.choice(NEIGHBORS), self.chance.choice(PREFIXES)
-        match chance.randrange(24):
+        match chance.randrange(26):
             case 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7:
                 self.hear(neighbor, prefix, chance.choice((None, None, 1, 2)))
             case 8 | 9 | 10 | 11:
@@ -345,7 +395,9 @@ class Chaos(EngineStory):
             case 17:
                 self.engine.set_policy(policy_of(self.configured()))
                 self.encoder.forget()
-                self.know(*(each for one in self.world.rules for each in one.get("to", ()) if each not in self.strangers))
+                self.know(
+                    *(each for one in self.world.rules for each in one.get("to", ()) if each not in self.strangers)
+                )
             case 18:
                 self.end(neighbor)
                 self.engine.state(State(neighbor, up=chance.random() < 0.5, reason=""))
@@ -357,15 +409,15 @@ class Chaos(EngineStory):
                 self.world.ases.pop(neighbor, None)
                 self.world.receivers.discard(neighbor)
                 self.strangers.add(neighbor)
-                self.down.discard(neighbor)
+                self.unreachable.discard(neighbor)
                 self.world.two_octet.discard(neighbor)
                 self.world.plain.pop(neighbor, None)
                 self.stands = {at: what for at, what in self.stands.items() if at[0] != neighbor}
                 self.owners = {at: what for at, what in self.owners.items() if at[0] != neighbor}
             case 20:
-                self.engine.reachable(neighbor, up=neighbor in self.down)
+                self.engine.reachable(neighbor, up=neighbor in self.unreachable)
                 self.know(neighbor)
-                self.down ^= {neighbor}
+                self.unreachable ^= {neighbor}
             case 21:
                 family = chance.choice((4, 6))
                 plain = self.world.plain.get(neighbor, frozenset())
@@ -382,8 +434,50 @@ class Chaos(EngineStory):
                 self.know(neighbor)
                 self.engine.four_octet_as(neighbor, agreed=neighbor in self.world.two_octet)
                 self.world.two_octet ^= {neighbor}
+            case 24 if self.stands:
+                receiver, prefix, _ = chance.choice(list(self.stands))
+                self.engine.removed(receiver, prefix)
+                self.stands = {at: what for at, what in self.stands.items() if at[:2] != (receiver, prefix)}
+                self.owners = {at: what for at, what in self.owners.items() if at[:2] != (receiver, prefix)}
+            case 25 if chance.random() < 0.1:
+                self.restart()
             case _:
                 pass
+
+    def restart(self) -> None:
+        """Begin anew: what was announced is known from the router's list, and all else comes again."""
+        world = self.world
+        if world.vrps is None:
+            return
+        self.rest()
+        self.check(strict=False)
+        self.begin(self.text())
+        self.owners.clear()
+        self.strangers.clear()
+        for receiver in world.receivers:
+            self.engine.add_receiver(receiver)
+            for family in world.plain.get(receiver, ()):
+                self.engine.path_ids(receiver, family, taken=False)
+            if receiver in world.ases:
+                self.engine.spoken(receiver, *world.ases[receiver])
+            self.engine.four_octet_as(receiver, agreed=receiver not in world.two_octet)
+            self.engine.reachable(receiver, up=receiver not in self.unreachable)
+        self.vrps(*world.vrps)
+        self.engine.aspas_changed(ASPAIndex(self.aspas), aspas.changes(b"", self.aspas))
+        for (receiver, prefix, number), advertised in self.stands.items():
+            path = "" if number is None else f" {ip_address(number)}"
+            self.engine.advertised_before(receiver, prefix + path, advertised.attributes)
+        self.work()
+        needless = self.needless["announce"]
+        for key in self.chance.sample(list(world.routes), len(world.routes)):
+            self.learn(key, world.routes[key])
+            if self.chance.random() < 0.2:
+                self.engine.work(self.chance.choice((1, 5, 100)))
+                self.write(self.chance.randint(0, 2))
+        self.rest()
+        self.engine.previous_run.release()
+        self.rest()
+        assert self.needless["announce"] == needless, "what was advertised already was announced again"
 
     def know(self, *receivers: str) -> None:
         self.world.receivers.update(receivers)
@@ -399,18 +493,23 @@ class Chaos(EngineStory):
         return BGPSession(OURS, ASES[neighbor], True, ids, False, addresses=(neighbor, "127.0.0.1"))
 
     def hear(self, neighbor: str, prefix: str, path_id: int | None) -> None:
-        key, said = Key(neighbor, prefix, path_id), attributes(self.chance, neighbor, prefix)
+        self.learn(
+            Key(neighbor, prefix, path_id), attributes(self.chance, neighbor, prefix), broken=self.chance.random() < 0.1
+        )
+
+    def learn(self, key: Key, said: Attributes, *, broken: bool = False) -> None:
+        """`broken`: Only to Customer is, and so its route counts as withdrawn (RFC 9234 section 5)."""
+        neighbor, prefix, path_id = key
         body = octets(said, prefix, path_id)
-        broken = said.otc is not None and self.chance.random() < 0.1
-        if broken:  # RFC 9234 section 5: treated as withdrawn
-            at = body.index(b"\xc0\x23\x04" + said.otc.to_bytes(4))  # type: ignore[union-attr]
-            body = body[:at] + b"\xc1" + body[at + 1 :] if self.chance.random() < 0.0 else body[:at] + b"\x80" + body[at + 1 :]
+        if broken and said.otc is not None:
+            at = body.index(b"\xc0\x23\x04" + said.otc.to_bytes(4))
+            body = body[:at] + b"\x80" + body[at + 1 :]
         self.engine.receive(neighbor, self.session(neighbor, path_id), body)
         self.know(neighbor)
         self.world.ases[neighbor] = OURS, ASES[neighbor]
         inside = self.world.internal(neighbor) or self.world.confederation(neighbor)
         confederated = any(kind == CONFED_SEQUENCE for kind, _ in said.path)
-        if broken or (confederated and not inside):
+        if (broken and said.otc is not None) or (confederated and not inside):
             self.world.routes.pop(key, None)
         else:
             self.world.routes[key] = said if inside else said._replace(local_preference=None)
@@ -427,7 +526,9 @@ class Chaos(EngineStory):
         if self.world.vrps is not None:
             most = 32 if "." in prefix else 128
             length = int(prefix.partition("/")[2])
-            changed = {VRP(prefix, self.chance.choice((length, length + 1, length + 8, most)), self.chance.choice(ORIGINS))}
+            changed = {
+                VRP(prefix, self.chance.choice((length, length + 1, length + 8, most)), self.chance.choice(ORIGINS))
+            }
             changed = {vrp for vrp in changed if vrp.max_length <= most}
             self.world.vrps ^= changed
         usable = self.world.vrps is not None
@@ -448,24 +549,52 @@ class Chaos(EngineStory):
 
     # -- looks
 
+    def check_changes(self) -> None:
+        """What was told of routes follows from one another, and ends at what they are."""
+        said, lost = self.engine.table.take_changes(1 << 20)
+        assert lost.changes == lost.others == 0
+        for change in changes_of(said):
+            key = change.neighbor, change.prefix, change.path_id
+            before = change.was, change.did, change.aspa_was, change.leak_was
+            assert before == self.told.get(key, (None, None, None, False)), f"{change} after {self.told.get(key)}"
+            if change.validity is None:
+                self.told.pop(key)
+            else:
+                self.told[key] = change.validity, change.decision, change.aspa, change.leak
+        now = {
+            (row.neighbor, row.prefix, row.path_id): (row.validity, row.decision, row.aspa, row.leak)
+            for _, row in self.engine.routes()
+        }
+        assert self.told == now
+
     def check(self, *, strict: bool) -> None:
         """All is as the decisions say. `strict`: there was one event, and rest, since the last look."""
         world = self.world
+        self.check_changes()
         decisions = {key: world.decide(key) for key in world.routes}
         by_number: dict[tuple[str, int], Key] = {}
+        counts: Counter[tuple[str, str | None]] = Counter()
         for neighbor, row in self.engine.routes():
             key = Key(neighbor, row.prefix, row.path_id)
             assert key in decisions, f"{key} is gone"
             found = row.decision, row.validity, row.aspa, row.leak
             assert found == (decisions[key].action, world.validity(key), world.outcome(key), world.leak(key)), key
+            kept_back = {each for each in world.receivers if world.keeps_back(key, decisions[key], each)}
+            assert {*self.engine.receivers.names(row.kept_back)} == kept_back, key
+            counts[neighbor, "kept_back"] += bool(kept_back)
+            counts[neighbor, row.aspa] += 1
+            counts[neighbor, "leak"] += row.leak
             if row.announced_path_id is not None:
                 by_number[row.prefix, row.announced_path_id] = key
         assert self.engine.table.state.routes == len(decisions)
+        for known in self.engine.sessions.by_name.values():
+            for what, count in self.engine.table.path_counts(known.number).items():
+                assert count == counts[known.address, what], (known.address, what)
         stands: dict[str, dict[tuple[str, Key | None], Attributes]] = {each: {} for each in world.receivers}
-        for (receiver, prefix, number), standing in self.stands.items():
+        for (receiver, prefix, number), advertised in self.stands.items():
             assert receiver in stands, f"{receiver} is no receiver"
             key_of_id = None if number is None else by_number.get((prefix, number), Key("gone", prefix, number))
-            stands[receiver][prefix, key_of_id] = standing.words
+            stands[receiver][prefix, key_of_id] = advertised.words
         owners: dict[tuple[str, str, Key | None], Key] = {}
         for receiver, have in stands.items():
             expected = world.expected(receiver, decisions)
@@ -474,8 +603,11 @@ class Chaos(EngineStory):
                 words = have.get(nlri)
                 if nlri in expected:
                     owners[at], wanted = expected[nlri]
-                    if receiver in self.down and words is None:
+                    if receiver in self.unreachable and words is None:
                         del owners[at]
+                    elif receiver in self.unreachable and words != wanted:  # its place is taken when the session is up
+                        self.check_held(at, decisions, strict=strict)
+                        owners[at] = self.owners.get(at, Key("", "", None))
                     else:
                         assert words == wanted, f"{receiver} {nlri}: {words} instead of {wanted}"
                 elif words is not None:
@@ -492,7 +624,9 @@ class Chaos(EngineStory):
             held = {self.owners[at]} if at in self.owners else set()
         else:
             held = {key for key in decisions if self.world.nlri(key, receiver) == (prefix, key_of_id)}
-        assert any(key in decisions and decisions[key].action == "hold" for key in held), f"{at} stands, and nothing holds it"
+        assert any(key in decisions and decisions[key].action == "hold" for key in held), (
+            f"{at} stands, and nothing holds it"
+        )
 
 
 def play(seed: int, steps: int, *, strict: bool, hold: bool = True) -> Counter[str]:

@@ -54,8 +54,8 @@ class Tags(NamedTuple):
     large: frozenset[tuple[int, ...]] = frozenset()
     extended: frozenset[int] = frozenset()
 
-    def __or__(self, other: Tags) -> Tags:  # type: ignore[override]
-        return Tags(*(mine | theirs for mine, theirs in zip(self, other, strict=True)))
+    def __or__(self, other: Tags) -> Tags:
+        return Tags(self.communities | other.communities, self.large | other.large, self.extended | other.extended)
 
 
 class Decision(NamedTuple):
@@ -113,10 +113,7 @@ class World:
 
     def matches(self, match: Sequence[str], neighbor: str) -> bool:
         asn = self.ases[neighbor][1] if neighbor in self.ases else None
-        return any(
-            int(each[2:]) == asn if each.startswith("AS") else neighbor_in(neighbor, each)
-            for each in match
-        )
+        return any(int(each[2:]) == asn if each.startswith("AS") else neighbor_in(neighbor, each) for each in match)
 
     def entry(self, neighbor: str) -> Mapping[str, Any]:
         return next((each for each in self.neighbors if self.matches(each["match"], neighbor)), {})
@@ -189,7 +186,11 @@ class World:
         attributes, network = self.routes[key], ipaddress.ip_network(key.prefix)
         if asked := when.get("communities"):
             tags = tags_of([each if each.startswith("extended") else kind_of(each) for each in asked], None)
-            if not (tags.communities & attributes.communities or tags.large & attributes.large or tags.extended & attributes.extended):
+            if not (
+                tags.communities & attributes.communities
+                or tags.large & attributes.large
+                or tags.extended & attributes.extended
+            ):
                 return False
         if "prefix-length" in when:
             shortest, longest = when["prefix-length"].get(f"ipv{network.version}", (255, 0))
@@ -256,7 +257,7 @@ class World:
         return otc
 
     def otc_toward(self, receiver: str, otc: int | None) -> tuple[bool, int | None]:
-        """The same on egress: whether it may go there, and with what."""
+        """The same toward a receiver: whether it may go there, and with what."""
         role = self.role(receiver)
         if otc is not None:
             return role not in ("customer", "peer", "rs-client"), otc
@@ -264,13 +265,24 @@ class World:
             return True, None
         return receiver in self.ases, self.ases[receiver][0] if receiver in self.ases else None
 
+    def keeps_back(self, key: Key, decision: Decision, receiver: str) -> bool:
+        """Whether Only to Customer keeps a route from a receiver that its rule names."""
+        rule = decision.rule
+        if decision.action != "announce" or rule is None or not rule.get("otc"):
+            return False
+        if receiver not in rule["to"] if "to" in rule else receiver == key.neighbor:
+            return False
+        return not self.otc_toward(receiver, self.otc_here(key, rule))[0]
+
     def goes_to(self, key: Key, decision: Decision, receiver: str) -> bool:
         rule, attributes = decision.rule, self.routes[key]
         if decision.action != "announce" or rule is None:
             return False
         if receiver not in rule["to"] if "to" in rule else receiver == key.neighbor:
             return False
-        if receiver in self.two_octet and (len(attributes.path) > 1 or any(kind != AS_SEQUENCE for kind, _ in attributes.path)):
+        if receiver in self.two_octet and (
+            len(attributes.path) > 1 or any(kind != AS_SEQUENCE for kind, _ in attributes.path)
+        ):
             return False
         relation = self.relation(receiver)
         if NO_ADVERTISE in attributes.communities:
@@ -279,7 +291,7 @@ class World:
             return False
         if NO_EXPORT_SUBCONFED in attributes.communities and relation != "internal":
             return False
-        return not rule.get("otc") or self.otc_toward(receiver, self.otc_here(key, rule))[0]
+        return not self.keeps_back(key, decision, receiver)
 
     def ours(self) -> Tags:
         """All that the policy may add."""
@@ -356,7 +368,7 @@ def kind_of(community: str) -> str:
 
 
 def within(network: ipaddress.IPv4Network | ipaddress.IPv6Network, each: str | Mapping[str, Any]) -> bool:
-    said = {"prefix": each} if isinstance(each, str) else each
+    said: Mapping[str, Any] = {"prefix": each} if isinstance(each, str) else each
     wider = ipaddress.ip_network(said["prefix"])
     shortest = said.get("ge", wider.prefixlen)
     longest = said.get("le", wider.max_prefixlen if "ge" in said else wider.prefixlen)

@@ -618,10 +618,13 @@ class TestPreviousRun:
         self.table.retire_neighbor(self.previous_run)
         assert self.said() == []
 
-    def test_where_it_stands_at_fewer_targets_all_are_told(self) -> None:
+    def test_where_it_stands_at_fewer_targets_the_others_are_told_apart(self) -> None:
         self.stands("192.0.2.0/24", receivers=0b010)
         announce(self.table, self.neighbor, b"a", ["192.0.2.0/24"])
-        assert self.said() == [(True, "192.0.2.0/24", 0b110, None)]
+        assert self.said() == [
+            (True, "192.0.2.0/24", 0b010, b"previous_run a"),
+            (True, "192.0.2.0/24", 0b100, None),
+        ]
 
     def test_a_route_of_the_same_path_that_is_invalid_now_takes_it_down(self) -> None:
         self.stands("192.0.2.0/24", b"previous_run b")

@@ -20,7 +20,7 @@ struct attrs {
     uint8_t paths;  /* enum path_outcome, two bits for each enum path_procedure; those that nobody asked for: 0 */
 };
 
-#define ATTRS_MOST (UINT32_C(1) << 26) /* a route's record has so many bits for a set's number */
+#define ATTRS_MOST (UINT32_C(1) << 24) /* a route's record has so many bits for a set's number */
 
 struct attrs_owner { /* whoever came with sets first that nobody had */
     uint64_t octets; /* of the keys of its sets that are left */

@@ -91,8 +91,7 @@ static struct route_change *next_change(struct change_ring *ring, bool first)
     return &ring->at[(ring->first + ring->n++) % ring->room];
 }
 
-/* What its path is, as of struct route_change. */
-static uint8_t path_of(const struct route *route) { return (uint8_t)(route->path | (route->leak ? CHANGE_LEAK : 0)); }
+uint8_t change_path(const struct route *route) { return (uint8_t)(route->path | (route->leak ? CHANGE_LEAK : 0)); }
 
 static bool is_bad(uint8_t path) { return (path & 3) == PATH_INVALID || (path & CHANGE_LEAK); }
 
@@ -101,7 +100,7 @@ static void note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uin
 {
     struct change_ring *ring = &rib->changes;
     const struct route *route = route_at(rib, number);
-    bool first = was == VALIDITY_INVALID || now == VALIDITY_INVALID || did != action || is_bad(path_of(route)) ||
+    bool first = was == VALIDITY_INVALID || now == VALIDITY_INVALID || did != action || is_bad(change_path(route)) ||
                  is_bad(path_was);
     struct route_change *change = next_change(ring, first);
     rib->state.changes = ring->n;
@@ -118,24 +117,34 @@ static void note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uin
     change->now = now;
     change->did = did;
     change->action = action;
-    change->paths = (uint8_t)(path_was << 4 | (now == VALIDITY_NONE ? 0 : path_of(route)));
+    change->paths = (uint8_t)(path_was << 4 | (now == VALIDITY_NONE ? 0 : change_path(route)));
     if (ring->vrp)
         change->vrp = *ring->vrp;
 }
 
-void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uint8_t did, uint8_t path_was)
+/* Takes note of the action of now; gives the one before. */
+static uint8_t act(struct rib *rib, uint32_t number)
 {
+    struct route *route = route_at(rib, number);
+    uint8_t did = route->did;
+    route->did = route_action(rib, number) & 3;
+    return did;
+}
+
+void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t path_was)
+{
+    uint8_t now = route_at(rib, number)->bits & VALIDITY_BITS, did = act(rib, number);
     if (was != now) {
         rib->change_counts[was][now]++;
         rib->state.validity_changes++;
     }
-    note(rib, number, was, now, did, (uint8_t)route_action(rib, number), path_was);
+    note(rib, number, was, now, did, route_at(rib, number)->did, path_was);
 }
 
 /* Whether a route that comes or goes is a change; `left`: how many may be that are not invalid. */
 static bool is_change(struct change_ring *ring, const struct route *route, uint32_t *left)
 {
-    if ((route->bits & VALIDITY_BITS) == VALIDITY_INVALID || is_bad(path_of(route)) || ring->room == 0)
+    if ((route->bits & VALIDITY_BITS) == VALIDITY_INVALID || is_bad(change_path(route)) || ring->room == 0)
         return true;
     if (*left == 0) {
         ring->lost.others++;
@@ -149,8 +158,11 @@ void change_came(struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
     uint8_t validity = route->bits & VALIDITY_BITS;
-    if (!neighbor_of(rib, route)->previous_run && is_change(&rib->changes, route, &rib->changes.coming))
-        note(rib, number, VALIDITY_NONE, validity, ACTION_NONE, (uint8_t)route_action(rib, number), 0);
+    if (neighbor_of(rib, route)->previous_run)
+        return;
+    act(rib, number);
+    if (is_change(&rib->changes, route, &rib->changes.coming))
+        note(rib, number, VALIDITY_NONE, validity, ACTION_NONE, route->did, 0);
 }
 
 void change_goes(struct rib *rib, uint32_t number)
@@ -158,6 +170,6 @@ void change_goes(struct rib *rib, uint32_t number)
     const struct route *route = route_at(rib, number);
     uint8_t validity = route->bits & VALIDITY_BITS;
     if (!neighbor_of(rib, route)->previous_run && is_change(&rib->changes, route, &rib->changes.going))
-        note(rib, number, validity, VALIDITY_NONE, (uint8_t)route_did(rib, number),
-             route->advertised ? ACTION_WITHDRAW : ACTION_NONE, path_of(route));
+        note(rib, number, validity, VALIDITY_NONE, route->did, route->advertised ? ACTION_WITHDRAW : ACTION_NONE,
+             change_path(route));
 }

@@ -100,14 +100,9 @@ static enum cover without(struct tally tally, const struct rib *rib, const struc
     return better(above, cover_of_tally(&tally));
 }
 
-/* Gives a route that is not gone another cover; its action may be another one then. */
-static void set_cover(struct rib *rib, uint32_t number, enum cover cover)
+static void change_cover(struct rib *rib, uint32_t number, enum cover cover)
 {
     struct route *route = route_at(rib, number);
-    if (route->cover == cover)
-        return;
-    unsigned validity = route->bits & VALIDITY_BITS;
-    uint8_t did = (uint8_t)route_did(rib, number), path = (uint8_t)(route->path | (route->leak ? CHANGE_LEAK : 0));
     const struct neighbor_policy *policy = route_policy(rib, number);
     if (route_retagged(rib, number))
         route->bits |= OUTDATED_BOTH;
@@ -117,8 +112,16 @@ static void set_cover(struct rib *rib, uint32_t number, enum cover cover)
         route->bits |= OUTDATED_BOTH;
     if (policy->receivers != route_policy(rib, number)->receivers || route_action(rib, number) != ACTION_WITHDRAW)
         route->bits &= (uint8_t)~WITHDRAWN_BOTH;
-    if (did != route_action(rib, number))
-        change_note(rib, number, (uint8_t)validity, (uint8_t)validity, did, path);
+}
+
+/* Gives a route that is not gone the cover that it has now; its action may be another one then. */
+static void set_cover(struct rib *rib, uint32_t number, enum cover cover)
+{
+    const struct route *route = route_at(rib, number);
+    if (route->cover != cover)
+        change_cover(rib, number, cover);
+    if (route->did != (unsigned)route_action(rib, number))
+        change_note(rib, number, route->bits & VALIDITY_BITS, change_path(route));
 }
 
 static bool has_more_specific(const struct rib *rib, const struct prefix *prefix)
@@ -358,4 +361,7 @@ bool covers_wait(const struct rib *rib)
     return rib->covers.again || !walk_is_over(&rib->covers.all) || rib->covers.at < rib->covers.n;
 }
 
-bool covers_all_wait(const struct rib *rib) { return rib->covers.again || !walk_is_over(&rib->covers.all); }
+bool covers_decide(const struct rib *rib, const struct route *route)
+{
+    return neighbor_of(rib, route)->wants_cover && (rib->covers.again || !walk_is_over(&rib->covers.all));
+}

@@ -82,15 +82,14 @@ void route_set_validity(struct rib *rib, uint32_t number, enum validity validity
 {
     const struct route *route = route_at(rib, number);
     unsigned was = route->bits & VALIDITY_BITS;
-    uint8_t path_was = (uint8_t)(route->path | (route->leak ? CHANGE_LEAK : 0));
-    uint8_t did = (uint8_t)route_did(rib, number);
+    uint8_t path_was = change_path(route);
     enum path_outcome path = route_path(rib, route);
     bool leak = route_leak(rib, route);
     bool differs = was != (unsigned)validity || route->path != (unsigned)path || route->leak != leak;
     if (differs)
         become(rib, number, validity, path, leak);
-    if (differs || did != route_action(rib, number))
-        change_note(rib, number, (uint8_t)was, (uint8_t)validity, did, path_was);
+    if (differs || (!covers_decide(rib, route) && route->did != (unsigned)route_action(rib, number)))
+        change_note(rib, number, (uint8_t)was, path_was);
 }
 
 /* A route that the neighbor did not have. NO_ROUTE: there is no room for it, which is counted. */

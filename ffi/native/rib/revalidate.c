@@ -117,8 +117,7 @@ static void validate(struct rib *rib, struct batch *batch)
         if (route_retagged(rib, batch->numbers[i]))
             route->bits |= OUTDATED_BOTH;
         route_set_validity(rib, batch->numbers[i], (enum validity)validities[i]);
-        /* Where all covers are to be looked at, its action may be another one then; its turn comes there. */
-        if (!neighbor_of(rib, route)->wants_cover || !covers_all_wait(rib))
+        if (!covers_decide(rib, route))
             outbox_consider(rib, batch->numbers[i]);
         else
             route_rank(rib, batch->numbers[i]);

@@ -31,7 +31,8 @@ enum {
 
 struct route {
     uint64_t advertised; /* receivers that have our announcement of it */
-    uint32_t attrs : 26;
+    uint32_t attrs : 24;
+    uint32_t did : 2;       /* enum action, as changes.c has noted it last */
     uint32_t path : 2;      /* enum path_outcome: by the ASPAs that counted when the route was looked at last */
     uint32_t leak : 1;      /* as its Only to Customer says (RFC 9234 section 5) */
     uint32_t kept_back : 1; /* its neighbor counts it as such */
@@ -230,7 +231,6 @@ void neighbor_end(struct rib *rib, struct neighbor *neighbor);     /* frees its 
 bool route_gone(const struct rib *rib, const struct route *route); /* withdrawn, or of a retired neighbor */
 const struct neighbor_policy *route_policy(const struct rib *rib, uint32_t number);
 enum action route_action(const struct rib *rib, uint32_t number);
-enum action route_did(const struct rib *rib, uint32_t number);    /* its action before the policy changed */
 uint64_t route_receivers(const struct rib *rib, uint32_t number); /* where it can be announced */
 /* Where its rule would announce it, and Only to Customer forbids it. */
 uint64_t route_kept_back(const struct rib *rib, uint32_t number);
@@ -291,8 +291,9 @@ void route_remove(struct rib *rib, uint32_t number);
 struct neighbor *neighbor_at(const struct rib *rib, uint32_t number); /* NULL: none, or retired */
 
 /* changes.c */
-/* `did`: its action before. */
-void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t now, uint8_t did, uint8_t path_was);
+/* A route has another validity, path or action than before; `path_was`: as of struct route_change. */
+void change_note(struct rib *rib, uint32_t number, uint8_t was, uint8_t path_was);
+uint8_t change_path(const struct route *route);     /* what its path is, likewise */
 void change_came(struct rib *rib, uint32_t number); /* a new route */
 void change_goes(struct rib *rib, uint32_t number); /* a route that is still there */
 
@@ -322,8 +323,9 @@ void covers_all_again(struct rib *rib);
 void covers_route_came(struct rib *rib, uint32_t number);
 /* A route was of a validity for others, and is of another one now; VALIDITY_UNVERIFIED: it was not, or is not there. */
 void covers_changed(struct rib *rib, uint32_t number, unsigned was, unsigned now);
-bool covers_wait(const struct rib *rib);           /* something is to be looked at, */
-bool covers_all_wait(const struct rib *rib);       /* and that is all routes */
+bool covers_wait(const struct rib *rib); /* something is to be looked at */
+/* All covers are, and what is done with the route may hang on it: its turn comes then. */
+bool covers_decide(const struct rib *rib, const struct route *route);
 bool covers_work(struct rib *rib, size_t *budget); /* false: nothing is, any more */
 
 /* receive.c */

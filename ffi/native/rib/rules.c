@@ -90,14 +90,6 @@ enum action route_action(const struct rib *rib, uint32_t number)
     return action_by(rib, number, route_policy(rib, number));
 }
 
-enum action route_did(const struct rib *rib, uint32_t number)
-{
-    const struct policies *oldest = neighbor_of(rib, route_at(rib, number))->policies;
-    while (oldest->before)
-        oldest = oldest->before;
-    return action_by(rib, number, policy_among(rib, number, oldest));
-}
-
 static bool has_otc(const struct neighbor_policy *policy, const struct attrs_summary *summary)
 {
     return policy->otc == OTC_ADDED || (summary->traits & TRAIT_OTC);
@@ -198,9 +190,11 @@ bool route_retagged(const struct rib *rib, uint32_t number)
     const struct route *route = route_at(rib, number);
     const struct attrs *set = &rib->attrs.sets[route->attrs];
     const struct neighbor *neighbor = neighbor_of(rib, route);
-    if (set->retagged || neighbor->outdated || (route->advertised & rib->otc.changed))
+    if (set->retagged || neighbor->outdated)
         return true;
-    if ((route->advertised & rib->rekinded) && (route_differs(rib, number) & DIFFERS_BY_KIND))
+    uint8_t differs = route_differs(rib, number);
+    if (((differs & DIFFERS_BY_OTC) && (route->advertised & rib->otc.changed)) ||
+        ((differs & DIFFERS_BY_KIND) && (route->advertised & rib->rekinded)))
         return true;
     uint16_t now = route_variant(rib, number);
     for (const struct policies *before = neighbor->policies->before; before; before = before->before)
@@ -234,7 +228,8 @@ uint64_t route_degree(const struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
     const struct attrs_summary *summary = summary_of(rib, route);
-    uint32_t given = route_policy(rib, number)->local_preference[policy_case(route)];
+    const struct neighbor_policy *policy = route_policy(rib, number);
+    uint32_t given = policy->local_preference[policy_case(rib, route, policy)];
     uint32_t preference = given != UINT32_MAX ? given : summary->local_preference;
     return (uint64_t)doubt(rib, route) << 56 | (uint64_t)(UINT32_MAX - preference) << 24 |
            (uint64_t)summary->path_length << 8 | summary->origin_code;

@@ -148,13 +148,16 @@ static uint32_t best_route(struct rib *rib, const struct group *group, uint64_t 
     return best;
 }
 
-/* The attribute set that a previous run announced at all of these receivers, or ATTRS_NONE. */
-static uint32_t previous_run_at(const struct rib *rib, const struct group *group, uint64_t receivers)
+/* The attribute set that a previous run announced at some of these receivers, which are the ones that are left then; or
+ * ATTRS_NONE. */
+static uint32_t previous_run_at(const struct rib *rib, const struct group *group, uint64_t *receivers)
 {
     FOR_HEARD (i) {
         const struct route *route = route_at(rib, i);
-        if (of_previous_run(rib, route) && (route->advertised & receivers) == receivers)
+        if (of_previous_run(rib, route) && (route->advertised & *receivers)) {
+            *receivers &= route->advertised;
             return route->attrs;
+        }
     }
     return ATTRS_NONE;
 }
@@ -287,7 +290,8 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
         if (need && !(route->bits & group->outdated) && route_differs(rib, best) && has_previous_run(rib, group))
             need = route_alike_at(rib, best, need); /* it may be advertised to some of them, each in its words */
         if (need) {
-            *out = (struct emission){best, previous_run_at(rib, group, need), need, true, group->plain};
+            uint32_t previous_run = previous_run_at(rib, group, &need);
+            *out = (struct emission){best, previous_run, need, true, group->plain};
             return true;
         }
         kept |= route->advertised & want;

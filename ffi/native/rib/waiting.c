@@ -20,6 +20,11 @@ void drop_first(struct rib *rib, struct queue *queue)
     route->waiting = NOT_WAITING;
 }
 
+static bool is_alone(const struct rib *rib, uint32_t number)
+{
+    return route_at(rib, number)->next == NO_ROUTE && chain_of_route(rib, number) == number;
+}
+
 static bool may_differ(const struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
@@ -32,8 +37,8 @@ static bool may_differ(const struct rib *rib, uint32_t number)
         return (route->bits & WITHDRAWN_BOTH) != WITHDRAWN_BOTH || route->advertised;
     case ACTION_OBSERVE:
         return route->advertised != 0;
-    default:
-        return route_turned(rib, route) != 0;
+    default: /* another route may be announced where this one is held */
+        return route_turned(rib, route) || (route->advertised && !is_alone(rib, number));
     }
 }
 

@@ -192,8 +192,11 @@ flow: $(VENV)/.test
 	RTRD_STOP=60 RTRD_FLAPPING=60 $(BIN)/python -m pytest -q -p no:cacheprovider \
 	    tests/e2e/test_flow.py tests/unit/test_exabgp_pipe.py
 
+# Its logs stay in build/soak.
 soak: $(VENV)/.test
-	$(seed) RTRD_SOAK=$${RTRD_SOAK:-7200} $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/e2e/test_soak.py
+	mkdir -p build
+	$(seed) RTRD_SOAK=$${RTRD_SOAK:-7200} $(BIN)/python -m pytest -q -s -p no:cacheprovider --basetemp build/soak \
+	    tests/e2e/test_soak.py
 
 fuzz: $(VENV)/.test
 	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rov.py $(sanitized)

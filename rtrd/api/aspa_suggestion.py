@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from aiohttp import web
@@ -60,39 +60,49 @@ class ASPASuggestionQuery:
                 suggestion.add(*row)
             routes += question.routes
         ours, servers = self._sessions(asn, "customer"), self._sessions(asn, "rs-client")
+        us = self._sessions(asn, "provider", theirs=True)
         seen = {each.asn: each for each in suggestion.providers()}
-        named = [*seen, *sorted(ours.keys() - seen.keys())]
+        named = [*seen, *sorted({*ours, *us} - seen.keys())]
         return {
             "asn": asn,
             "routes": routes,
             "in_force": None if today is None else today.providers,
-            "providers": [_provider(each, seen.get(each), ours.get(each, ())) for each in named],
+            "providers": [
+                {
+                    **_provider(each, seen.get(each)),
+                    "neighbors": sorted(ours.get(each, ())),
+                    "customers": sorted(us.get(each, ())),
+                }
+                for each in named
+            ],
             "route_servers": sorted(servers),
             "not_needed": [] if today is None else [each for each in today.providers if each and each not in named],
             "invalid_anyway": suggestion.not_to_be_helped,
             "left_out": suggestion.left_out,
-            "aspa": {"customer": f"AS{asn}", "providers": [f"AS{each}" for each in sorted(named)]},
+            "aspa": {"customer": f"AS{asn}", "providers": [f"AS{each}" for each in sorted(named)]} if named else None,
         }
 
-    def _sessions(self, asn: int, role: LocalRole) -> dict[int, set[str]]:
-        """Give the neighbors to which an AS, if it is ours, has this role: their ASes, and addresses."""
+    def _sessions(self, asn: int, role: LocalRole, *, theirs: bool = False) -> dict[int, set[str]]:
+        """Give the neighbors to which we have this role where an AS is ours: their ASes, and addresses.
+
+        `theirs`: where it is the neighbor's; then with our ASes.
+        """
         found: dict[int, set[str]] = {}
         for router in self._routers.all():
             sessions = router.engine.sessions
             for name, session in sessions.by_name.items():
                 asns = sessions.asns(name)
-                if asns is not None and asns[0] == asn and sessions.role(name) == role:
-                    found.setdefault(asns[1], set()).add(session.address)
+                if asns is not None and asns[theirs] == asn and sessions.role(name) == role:
+                    found.setdefault(asns[not theirs], set()).add(session.address)
         return found
 
 
-def _provider(asn: int, needed: Provider | None, addresses: Iterable[str]) -> dict[str, Any]:
+def _provider(asn: int, needed: Provider | None) -> dict[str, Any]:
     return {
         "asn": asn,
         "routes": needed.routes if needed else 0,
         "example": needed.example._asdict() if needed else None,
         "alternatives": needed.alternatives if needed else (),
-        "neighbors": sorted(addresses),
     }
 
 

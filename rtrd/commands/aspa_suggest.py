@@ -40,7 +40,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     else:
         yield f"{asn} should name: {', '.join(found['aspa']['providers'])}"
     for each in providers:
-        yield f"  AS{each['asn']}: {'; '.join(_reasons(each))}"
+        yield f"  AS{each['asn']}: {'; '.join(_reasons(each, asn))}"
     yield from _beside(found, asn)
     yield f"judged: {counted(found['routes'], 'route')} of neighbors with a local-role"
     yield (
@@ -49,7 +49,9 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _reasons(provider: dict[str, Any]) -> Iterator[str]:
+def _reasons(provider: dict[str, Any], asn: str) -> Iterator[str]:
+    if provider["customers"]:
+        yield f"it is ours, and {asn} is our customer ({', '.join(map(printable, provider['customers']))})"
     if provider["neighbors"]:
         yield f"it is a provider of ours ({', '.join(map(printable, provider['neighbors']))})"
     if provider["routes"]:

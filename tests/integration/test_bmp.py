@@ -86,7 +86,12 @@ def test_a_question_of_aspas_is_asked_of_its_routes_too(lab: Lab) -> None:
     text = rtrd("aspa-suggest", "--socket", daemon.socket, "--wide", "AS64511").stdout
     assert "AS64511 should name: AS64501\n" in text
     assert f"1 route would be invalid without it, such as {PREFIX} by 64501 64511" in text
-    assert "nothing can be suggested" in rtrd("aspa-suggest", "--socket", daemon.socket, "64501").stdout
+    text = rtrd("aspa-suggest", "--socket", daemon.socket, "64501").stdout
+    assert text.startswith(
+        "AS64501 should name: AS64500\n  AS64500: it is ours, and AS64501 is our customer (192.0.2.1)\n"
+    )
+    assert "nothing can be suggested" in rtrd("aspa-suggest", "--socket", daemon.socket, "64502").stdout
+    assert json.loads(rtrd("aspa-suggest", "--json", "--socket", daemon.socket, "64502").stdout)["aspa"] is None
 
 
 def test_an_as_of_ours_should_name_its_providers_whatever_comes_from_them(lab: Lab) -> None:
@@ -96,7 +101,7 @@ def test_an_as_of_ours_should_name_its_providers_whatever_comes_from_them(lab: L
     site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"))
     found = json.loads(rtrd("aspa-suggest", "--json", "--socket", site.daemon.socket, "64500").stdout)
     assert found["providers"] == [
-        {"asn": 64501, "routes": 0, "example": None, "alternatives": [], "neighbors": ["192.0.2.1"]}
+        {"asn": 64501, "routes": 0, "example": None, "alternatives": [], "neighbors": ["192.0.2.1"], "customers": []}
     ]
     assert found["aspa"] == {"customer": "AS64500", "providers": ["AS64501"]}
 

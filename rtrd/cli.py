@@ -55,7 +55,9 @@ COMMANDS: Final = {
     "validate-path": CLICommand("rtrd.commands.validate_path", "show whether ASPAs allow an AS path, and why"),
     "bird": CLICommand("rtrd.commands.bird", "compare BIRD's tables with the VRPs"),
     "slurm": CLICommand("rtrd.commands.slurm", "check SLURM files"),
-    "whatif": CLICommand("rtrd.commands.whatif", "show which routes would change validity with other VRPs"),
+    "whatif": CLICommand(
+        "rtrd.commands.whatif", "show which routes would change validity, or be judged otherwise by ASPAs"
+    ),
     "audit": CLICommand("rtrd.commands.audit", "judge the routes of a table dump by a VRP file"),
     "diff": CLICommand("rtrd.commands.diff", "list the VRPs on which the caches disagree"),
     "accept": CLICommand("rtrd.commands.guard", "apply a VRP change that the guard holds"),

@@ -204,10 +204,11 @@ class WhatIfQueries:
         return json(await self._whatif.ask(edits, number(request, "rows", ROWS, MOST_ROWS, least=0)))
 
     async def _replacing(self, request: web.Request) -> web.Response:
-        return json(await self._whatif.replacing(_body(request), number(request, "rows", ROWS, MOST_ROWS, least=0)))
+        return json(await self._whatif.replacing(body(request), number(request, "rows", ROWS, MOST_ROWS, least=0)))
 
 
-async def _body(request: web.Request) -> AsyncIterator[bytes]:
+async def body(request: web.Request) -> AsyncIterator[bytes]:
+    """Give what a client sends, as it comes."""
     try:
         async with asyncio.timeout(BODY_TIME):
             async for chunk in request.content.iter_chunked(1 << 16):

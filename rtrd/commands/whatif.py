@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from rtrd.base import socket_paths
 from rtrd.base.text import counted, printable
-from rtrd.cli import BAD_USAGE, FAILED
+from rtrd.cli import BAD_USAGE, DONE, FAILED
 from rtrd.commands import common, dumps, http_client
 from rtrd.vrps import allow_bad
 
@@ -30,16 +31,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser._negative_number_matcher = re.compile("-[0-9A-Fa-f:]")  # noqa: SLF001
     parser.add_argument(
         "what",
-        metavar="FILE|+VRP|-VRP",
+        metavar="FILE|+VRP|-VRP|+ASPA|-AS",
         nargs="*",
-        help="a VRP file instead of what the caches say, or VRPs that appear (+) or disappear (-),"
-        " such as +192.0.2.0/24-24@AS64500",
+        help="a VRP file instead of what the caches say, ASPAs included; or VRPs that appear (+) or disappear (-),"
+        " such as +192.0.2.0/24-24@AS64500, and ASPAs, such as +64496:64497,64498 and -64500",
     )
     parser.add_argument(
         "--aspa",
         metavar="AS:AS,AS",
         action="append",
-        help="instead of VRPs: an ASPA as it would be, the customer and its providers, such as 64496:64497,64498;"
+        help="an ASPA as it would be, as + says it: the customer and its providers, such as 64496:64497,64498;"
         " 64496:0: it has none; 64496: alone: its ASPA disappears; may be given several times",
     )
     dumps.add_options(parser)
@@ -55,76 +56,104 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask the daemon, or send it the VRPs of a file."""
-    if args.aspa is not None or not args.what:
-        return _of_paths(args)
+    """Ask the daemon of VRPs, of ASPAs or of both, or send it those of a file."""
     if dumps.misused(args, "whatif"):
         return BAD_USAGE
+    try:
+        vrps, aspas = _edits(args)
+    except ValueError as error:
+        print(f"rtrd whatif: {error}", file=sys.stderr)
+        return BAD_USAGE
     files = [text for text in args.what if text[0] not in "+-"]
-    if files and len(args.what) > 1:
-        print("rtrd whatif: expected one FILE, or VRPs each with + or -", file=sys.stderr)
+    if wrong := _misused(args, files, aspas):
+        print(f"rtrd whatif: {wrong}", file=sys.stderr)
         return BAD_USAGE
     if args.mrt is not None:
         return dumps.judged(args, "whatif", lambda file: dumps.whatif(args, file, lines))
-    if not files:
-        return _ask(args)
+    rows = {"rows": str(args.rows)}
+    if files:
+        return _of_file(args, files[0], rows)
+    answer = _answer(args, _ask("/whatif", rows, "vrp", vrps)) if vrps else None
+    paths = _answer(args, _ask("/whatif/aspas", rows, "aspa", aspas)) if aspas else None
+    return _show(args, answer, paths)
+
+
+def _edits(args: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Give the VRPs and the ASPAs that are asked of, as the API takes them; ValueError for what is neither."""
+    from rtrd.rib.path_whatif import parse_aspa, parse_aspa_edit
+    from rtrd.vrps.notation import parse_edit
+
+    vrps, aspas = [], list(args.aspa or ())
+    for text in aspas:
+        parse_aspa(text)
+    for text in args.what:
+        if text[0] not in "+-":
+            continue
+        if (aspa := parse_aspa_edit(text)) is not None:
+            aspas.append(f"{aspa.customer}:{','.join(map(str, aspa.providers))}")
+        else:
+            parse_edit(text)
+            vrps.append(text)
+    return vrps, aspas
+
+
+def _misused(args: argparse.Namespace, files: list[str], aspas: list[str]) -> str | None:
+    if not args.what and not aspas:
+        return "expected a FILE, or VRPs and ASPAs each with + or -"
+    if files and (len(args.what) > 1 or aspas):
+        return "expected one FILE, or VRPs and ASPAs each with + or -"
+    if aspas and (args.mrt is not None or args.vrps is not None):
+        return "ASPAs are asked of the daemon: not with --mrt and --vrps"
+    return None
+
+
+def _of_file(args: argparse.Namespace, path: str, rows: Mapping[str, str]) -> int:
     from rtrlib.vrp_entries import VRPFileError
 
     try:
-        file = common.read_vrp_file("whatif", files[0], args.allow_bad)
+        file = common.read_vrp_file("whatif", path, args.allow_bad)
     except VRPFileError as error:
-        hint = "; a VRP is given with + or - before it" if "@" in files[0] or "=>" in files[0] else ""
+        hint = "; a VRP is given with + or - before it" if "@" in path or "=>" in path else ""
         print(f"rtrd whatif: {error}{hint}", file=sys.stderr)
         return FAILED
-    request = http_client.url("/whatif", {"rows": str(args.rows)})
-    return common.ask(
-        args, request, lambda answer: lines(answer.value()), method="POST", body=file.packed, timeout=TIMEOUT
-    )
+    answer = _answer(args, http_client.url("/whatif", rows), file.packed)
+    paths = _answer(args, http_client.url("/whatif/aspas", rows), file.aspas) if file.aspas else None
+    return _show(args, answer, paths, () if file.aspas else ("the file has no ASPAs: nothing is asked of paths",))
 
 
-def _ask(args: argparse.Namespace) -> int:
+def _ask(path: str, rows: Mapping[str, str], key: str, texts: Iterable[str]) -> str:
     from urllib.parse import quote
 
-    from rtrd.vrps.notation import parse_edit
-
-    try:
-        for text in args.what:
-            parse_edit(text)
-    except ValueError as error:
-        print(f"rtrd whatif: {error}", file=sys.stderr)
-        return BAD_USAGE
-    request = http_client.url("/whatif", {"rows": str(args.rows)}) + "".join(
-        f"&vrp={quote(text)}" for text in args.what
-    )
-    return common.ask(args, request, lambda answer: lines(answer.value()), timeout=TIMEOUT)
+    return http_client.url(path, rows) + "".join(f"&{key}={quote(text)}" for text in texts)
 
 
-def _of_paths(args: argparse.Namespace) -> int:
-    if args.aspa is None:
-        print("rtrd whatif: expected a FILE, VRPs each with + or -, or --aspa", file=sys.stderr)
-        return BAD_USAGE
-    if args.what or args.mrt is not None or args.vrps is not None:
-        print("rtrd whatif: --aspa asks the daemon, and of nothing else: no VRPs, --mrt, --vrps", file=sys.stderr)
-        return BAD_USAGE
-    from urllib.parse import quote
+def _answer(args: argparse.Namespace, request: str, body: bytes | None = None) -> dict[str, Any]:
+    method = "GET" if body is None else "POST"
+    path = socket_paths.socket_path(args.socket)
+    with http_client.ask(path, request, method=method, body=body, timeout=TIMEOUT) as answer:
+        value: dict[str, Any] = answer.value()
+        return value
 
-    from rtrd.rib.path_whatif import parse_aspa
 
-    try:
-        for text in args.aspa:
-            parse_aspa(text)
-    except ValueError as error:
-        print(f"rtrd whatif: {error}", file=sys.stderr)
-        return BAD_USAGE
-    request = http_client.url("/whatif/aspas", {"rows": str(args.rows)}) + "".join(
-        f"&aspa={quote(text)}" for text in args.aspa
-    )
-    return common.ask(args, request, lambda answer: path_lines(answer.value()), timeout=TIMEOUT)
+def _show(
+    args: argparse.Namespace, answer: dict[str, Any] | None, paths: dict[str, Any] | None, notes: Iterable[str] = ()
+) -> int:
+    """Print what was answered of VRPs, of ASPAs, or of both: then that of ASPAs is the member `paths`."""
+    both = {**(answer or {}), "paths": paths} if answer and paths else answer or paths
+    texts = [*(lines(answer) if answer else ()), *(_of_paths(paths, alone=answer is None) if paths else ()), *notes]
+    common.show(args, both, texts)
+    return DONE
+
+
+def _of_paths(paths: dict[str, Any], *, alone: bool) -> Iterator[str]:
+    if not alone:
+        yield "paths, by ASPAs:"
+    yield from path_lines(paths)
 
 
 def path_lines(answer: dict[str, Any]) -> Iterator[str]:
     """Return the lines for an answer about ASPAs: how many routes would change, how, and which, and why."""
-    yield f"{counted(answer['routes'], 'route')} looked at; newly invalid: {answer['newly_invalid']}"
+    yield from _counts(answer)
     for change in answer["changes"]:
         yield f"  {change['now']} -> {change['then']}: {change['routes']}"
     for customer in answer["without_effect"]:
@@ -132,9 +161,17 @@ def path_lines(answer: dict[str, Any]) -> Iterator[str]:
     if answer["changed"]:
         yield _ROW.format("NEIGHBOR", "PREFIX", "PATH-ID", "ORIGIN", "NOW", "THEN", "").rstrip()
     for route in answer["changed"]:
-        yield _row(route, printable(route["reason"] or ""))
+        cover = f"; {_COVERS[route['cover']]}" if route["cover"] else ""
+        yield _row(route, f"{printable(route['reason'] or '')}{cover}")
     if answer["left_out"]:
         yield f"and {answer['left_out']} more"
+
+
+def _counts(answer: dict[str, Any]) -> Iterator[str]:
+    covers = answer["newly_invalid"]
+    yield f"{counted(answer['routes'], 'route')} looked at; newly invalid: {sum(covers.values())}"
+    if any(covers.values()):
+        yield "  " + ", ".join(f"{covers[key]} {text}" for key, text in _COVERS.items())
 
 
 def _row(route: dict[str, Any], more: str) -> str:
@@ -151,11 +188,7 @@ def _row(route: dict[str, Any], more: str) -> str:
 
 def lines(answer: dict[str, Any]) -> Iterator[str]:
     """Return the lines for an answer: how many routes would change, how, and which."""
-    covers = answer["newly_invalid"]
-    routes = answer["routes"]
-    yield f"{counted(routes, 'route')} looked at; newly invalid: {sum(covers.values())}"
-    if any(covers.values()):
-        yield "  " + ", ".join(f"{covers[key]} {text}" for key, text in _COVERS.items())
+    yield from _counts(answer)
     for change in answer["changes"]:
         yield f"  {change['now']} -> {change['then']}: {change['routes']}"
     for vrp in answer["without_effect"]:

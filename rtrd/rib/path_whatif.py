@@ -5,6 +5,7 @@ Native (ffi/native/rib/whatif.h). Neither the set in force nor the table is chan
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +15,7 @@ from rtrd.base.notation import parse_asn, said
 from rtrd.rib.native_terms import prefix_text
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import PATH_OUTCOMES
-from rtrd.rib.whatif import Impact
+from rtrd.rib.whatif import COVERS, Impact
 from rtrlib import aspas
 from rtrlib.aspa_paths import native_set
 from rtrlib.aspas import ASPA, ASPAIndex
@@ -35,6 +36,8 @@ class ChangedPath(NamedTuple):
     attributes: int
     now: str | None
     then: str | None
+    cover: str | None
+    """One of COVERS, for a newly invalid one, when it was asked for."""
 
 
 def parse_aspa(text: str) -> ASPA:
@@ -57,6 +60,26 @@ def parse_aspa(text: str) -> ASPA:
     return ASPA(number, providers)
 
 
+def parse_aspa_edit(text: str) -> ASPA | None:
+    """Parse `+CUSTOMER:PROVIDER,...`, one as it would be, or `-CUSTOMER`, one that vanishes; None: it is neither.
+
+    Raises:
+        ValueError: with a sentence, where it is meant to be one and isn't.
+
+    """
+    found = re.fullmatch(r"([+-])((?:AS)?[0-9]{1,10})(:[^/@]*)?", text, re.IGNORECASE | re.ASCII)
+    if found is None:
+        return None
+    sign, customer, providers = found.groups()
+    if sign == "-":
+        if providers:
+            raise ValueError(f"{said(text)}: an ASPA vanishes as a whole: -{customer}")
+        return parse_aspa(f"{customer}:")
+    if not (providers or "").strip(": "):
+        raise ValueError(f"{said(text)} names no providers: expected +{customer}:PROVIDER,PROVIDER")
+    return parse_aspa(f"{customer}{providers}")
+
+
 def with_changes(held: bytes, edits: Iterable[ASPA]) -> bytes:
     """Give a set with other ASPAs of these customers; of one without providers none."""
     last = {edit.customer: edit for edit in edits}
@@ -67,8 +90,14 @@ def with_changes(held: bytes, edits: Iterable[ASPA]) -> bytes:
 class PathWhatIf:
     """One table under other ASPAs."""
 
-    def __init__(self, table: RouteTable, then: ASPAIndex, customers: Iterable[int] | None) -> None:
-        """Ask of all routes. `customers`: all whose ASPAs would be other ones; None: any may."""
+    def __init__(
+        self, table: RouteTable, then: ASPAIndex, customers: Iterable[int] | None, *, covers: bool = False
+    ) -> None:
+        """Ask of all routes. `customers`: all whose ASPAs would be other ones; None: any may.
+
+        `covers`: tell how the prefixes of newly invalid ones are still reached.
+        """
+        self._covers = covers
         self._table = table
         self._then = then  # what the native one points to
         self._native = native_set(then)
@@ -85,10 +114,10 @@ class PathWhatIf:
         """Look at up to some `budget` routes; give at most so many that would change, and whether there is more."""
         rows, count = ffi.new("struct path_row[]", most), ffi.new("size_t *")
         more = lib.whatif_paths(
-            self._table.native, self._walk, self._native, self._customers, self._count, budget, self._counts,
-            rows, most, count,
+            self._table.native, self._walk, self._native, self._customers, self._count, self._covers, budget,
+            self._counts, rows, most, count,
         )  # fmt: skip
-        return [_changed(row) for row in ffi.unpack(rows, count[0])], bool(more)
+        return [self._changed(row) for row in ffi.unpack(rows, count[0])], bool(more)
 
     def work(self, budget: int) -> bool:
         """Count up to some `budget` routes. True: there are more."""
@@ -114,6 +143,24 @@ class PathWhatIf:
             if self._counts.moved[i][j]
         }
 
+    @property
+    def covers(self) -> Mapping[str, int]:
+        """How many of those that would be invalid and are not are reached how, if it was asked for."""
+        return dict(zip(COVERS, map(int, self._counts.covers), strict=True))
+
+    def _changed(self, row: _rov.PathRow) -> ChangedPath:
+        then = PATH_OUTCOMES[row.then]
+        return ChangedPath(
+            prefix=prefix_text(row.prefix),
+            path_id=row.path_id if row.has_path_id else None,
+            neighbor=row.neighbor,
+            origin=None if row.origin < 0 else row.origin,
+            attributes=row.attrs,
+            now=PATH_OUTCOMES[row.now],
+            then=then,
+            cover=COVERS[row.cover] if self._covers and then == "invalid" else None,
+        )
+
 
 def path_impact(tables: Iterable[RouteTable], due: bytes, change: bytes) -> Impact:
     """Ask what changes of ASPAs that are pending would do to the paths of some tables.
@@ -124,15 +171,3 @@ def path_impact(tables: Iterable[RouteTable], due: bytes, change: bytes) -> Impa
     customers = [one.customer for one in aspas.records(change)] if few else None
     then = ASPAIndex(due)
     return Impact(tables, lambda table: PathWhatIf(table, then, customers))
-
-
-def _changed(row: _rov.PathRow) -> ChangedPath:
-    return ChangedPath(
-        prefix=prefix_text(row.prefix),
-        path_id=row.path_id if row.has_path_id else None,
-        neighbor=row.neighbor,
-        origin=None if row.origin < 0 else row.origin,
-        attributes=row.attrs,
-        now=PATH_OUTCOMES[row.now],
-        then=PATH_OUTCOMES[row.then],
-    )

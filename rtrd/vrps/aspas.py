@@ -85,6 +85,12 @@ class ASPASet:
             self._kept, _, _ = yield from _made(self._in_force, self._rules_in_force)
         return (yield from self.settle())
 
+    def if_said(self, held: bytes) -> bytes:
+        """Give what would be in force if caches said exactly this set."""
+        rules = self._rules_in_force
+        kept, _ = aspas.limit(aspas.without(held, rules.filters) if rules.filters else held)
+        return aspas.union(kept, rules.assertions)
+
     def by_slurm(self, customer: int) -> tuple[bool, tuple[int, ...] | None]:
         """Tell whether SLURM files filter what caches say of a customer, and give what they assert, if anything."""
         rules = self._rules_in_force

@@ -82,6 +82,20 @@ def test_a_route_goes_and_comes_back_with_the_aspa_that_decides(make_chain: Make
     assert (neighbors[FEEDER]["name"], neighbors[FEEDER]["local_role"]) == ("a peer", "peer")
     told = chain.ask("whatif", "--aspa", "64510:64512")["changed"]
     assert [(row["prefix"], row["then"]) for row in told] == [("2001:db8:1::/48", "unknown")]
+    file = lab.folder / "then.json"
+    file.write_text(json.dumps({"roas": [], "aspas": [{"customer": "AS64511", "providers": ["AS64999"]}]}))
+    whole = chain.ask("whatif", str(file))["paths"]
+    assert {(row["prefix"], row["now"], row["then"], row["cover"]) for row in whole["changed"]} == {
+        ("198.18.1.0/24", "invalid", "unknown", None),
+        ("198.18.2.0/24", "valid", "invalid", "unreachable"),
+        ("198.18.3.0/24", "valid", "invalid", "unreachable"),
+        ("2001:db8:1::/48", "invalid", "unknown", None),
+    }
+    mixed = chain.ask("whatif", "+198.18.2.0/24@64999", "-64510", "+64511:64999")
+    assert (mixed["changes"], mixed["paths"]["changes"]) == (
+        [{"now": "not-found", "then": "invalid", "routes": 1}],
+        whole["changes"],
+    )
     cache.have({64510: [64999, FEEDER_ASN, 64512]})
     chain.settle_prefixes("198.18.2.0/24", *both)
     last = chain.ask("history", "198.18.1.0/24")["history"][0]

@@ -795,7 +795,10 @@ def test_a_vrp_file_is_sent_packed_however_large(served: Running, rtrd: Callable
     [
         (["192.0.2.0/24@1"], 1, "192.0.2.0/24@1: No such file or directory; a VRP is given with + or - before it"),
         (["+192.0.2.0/24"], 2, "is not a VRP: expected PREFIX-MAXLENGTH@ASN"),
-        (["vrps.json", "+192.0.2.0/24@1"], 2, "expected one FILE, or VRPs each with + or -"),
+        (["vrps.json", "+192.0.2.0/24@1"], 2, "expected one FILE, or VRPs and ASPAs each with + or -"),
+        (["vrps.json", "--aspa", "1:2"], 2, "expected one FILE, or VRPs and ASPAs each with + or -"),
+        ([], 2, "expected a FILE, or VRPs and ASPAs each with + or -"),
+        (["+64496"], 2, "'+64496' names no providers: expected +64496:PROVIDER,PROVIDER"),
     ],
 )
 def test_what_cannot_be_asked(rtrd: Callable[..., Said], words: list[str], code: int, why: str) -> None:

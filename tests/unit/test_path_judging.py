@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import time
 from typing import Any
 
@@ -11,10 +12,10 @@ from rtrd.policy import SEVERITY, Treatment, together
 from rtrd.rib import path_whatif
 from rtrd.rib.engine import Engine
 from rtrd.rib.native_terms import changes_of
-from rtrd.rib.path_whatif import PathWhatIf, parse_aspa, path_impact, with_changes
+from rtrd.rib.path_whatif import PathWhatIf, parse_aspa, parse_aspa_edit, path_impact, with_changes
 from rtrd.rib.terms import Command
 from rtrlib import aspas
-from rtrlib.aspas import ASPAIndex
+from rtrlib.aspas import ASPA, ASPAIndex
 from rtrlib.vrp import VRP
 from tests.lab import aspa_verification
 from tests.lab.engine_story import EngineStory, policy_of, take
@@ -404,6 +405,32 @@ def test_what_another_aspa_would_do() -> None:
     assert one.found() == before
 
 
+def test_how_newly_invalid_paths_are_still_reached() -> None:
+    """By a route of the same prefix or a less specific one of which neither the origin nor the path is invalid then."""
+    one = Story(ACTS, VRP("10.3.0.0/16", 24, 64510), VRP("10.4.0.0/16", 24, 64510))
+    peer, customer = ASNS["peer"], ASNS["provider"]
+    one.say(*(line("peer", f"10.{number}.0.0/24", [peer, 64510]) for number in range(5)))
+    one.say(
+        line("provider", "10.1.0.0/16", [customer, 64998]),
+        line("peer", "10.2.0.0/16", [peer, 64510]),
+        line(None, "10.3.0.0/16", [ASNS[None], 64510]),
+        line("provider", "10.4.0.0/16", [customer, 64998]),
+    )
+    then = ASPAIndex(with_changes(one.aspas, [parse_aspa("64510:64999")]))
+    question = PathWhatIf(one.engine.table, then, [64510], covers=True)
+    rows, more = question.rows(1000, 100)
+    assert not more
+    assert {row.prefix: row.cover for row in rows} == {
+        "10.0.0.0/24": "unreachable",
+        "10.1.0.0/24": "covered-by-not-found",
+        "10.2.0.0/16": "unreachable",
+        "10.2.0.0/24": "unreachable",
+        "10.3.0.0/24": "covered-by-valid",
+        "10.4.0.0/24": "unreachable",
+    }
+    assert question.covers == {"unreachable": 4, "covered-by-valid": 1, "covered-by-not-found": 1}
+
+
 def test_what_is_asked_is_what_comes() -> None:
     chance = random.Random(7)
     one = Story()
@@ -454,6 +481,37 @@ def test_a_guard_counts_the_paths_that_come_to_be_invalid_at_all_routers(
         )
         assert (impact.newly_invalid, impact.routes) == (came, 120)
         assert turns > 10
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("+64510:64511,AS64512", ASPA(64510, (64511, 64512))),
+        ("+AS64510:0", ASPA(64510, (0,))),
+        ("-64510", ASPA(64510, ())),
+        ("-as64510", ASPA(64510, ())),
+        ("+192.0.2.0/24@64510", None),
+        ("-2001:db8::/32@64510", None),
+        ("+2001:db8::/32", None),
+        ("+fd00::/8@1", None),
+    ],
+)
+def test_an_aspa_that_comes_or_goes_in_words(text: str, found: ASPA | None) -> None:
+    assert parse_aspa_edit(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("+64510", "'+64510' names no providers: expected +64510:PROVIDER,PROVIDER"),
+        ("+64510:", "'+64510:' names no providers: expected +64510:PROVIDER,PROVIDER"),
+        ("-64510:64511", "'-64510:64511': an ASPA vanishes as a whole: -64510"),
+        ("+64510:x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
+    ],
+)
+def test_what_is_no_aspa_that_comes_or_goes(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(why)):
+        parse_aspa_edit(text)
 
 
 @pytest.mark.parametrize(

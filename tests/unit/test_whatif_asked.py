@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from rtrd.api.path_whatif import PathWhatIfQuery
 from rtrd.api.whatif import WhatIf
+from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.notation import parse_edit, parse_vrp, written
+from rtrlib import aspas
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_filters import VRPFilter
 from rtrlib.vrp_set import VRPSet
@@ -167,6 +170,35 @@ def test_a_torn_body_and_one_without_end_are_refused(monkeypatch: pytest.MonkeyP
         replace(daemon(), pack(B) * 3)
     with pytest.raises(ValueError, match="at most 1000"):
         ask(daemon(), *["+192.0.2.0/24@64500"] * 1001)
+
+
+def test_aspas_that_are_none_or_too_many_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As octets of a stranger: a count beyond the end, a half number, and more than the world has."""
+
+    def replace(body: bytes, step: int = 3) -> dict[str, Any]:
+        async def chunks() -> AsyncIterator[bytes]:
+            for at in range(0, len(body), step):
+                yield body[at : at + step]
+
+        return asyncio.run(PathWhatIfQuery(ASPASet(), AllRouters()).replacing(chunks(), 100))  # type: ignore[arg-type]
+
+    one = aspas.numbers([(64496, (64497,))])
+    assert replace(b"")["routes"] == replace(one * 3)["routes"] == 0
+    for body in (one[:-4], one + b"x", one + one[:4], aspas.numbers([(64496, ())])[:4] + b"\xff\xff\xff\xff"):
+        with pytest.raises(ValueError, match="ends in the middle of one"):
+            replace(body)
+    monkeypatch.setattr("rtrd.api.path_whatif.MOST_SET", 11)
+    with pytest.raises(ValueError, match="MiB of ASPAs: this is not a VRP file"):
+        replace(one)
+
+
+def test_aspas_of_a_file_count_as_from_a_cache() -> None:
+    held = ASPASet()
+    held.slurm([64496], aspas.union_of(aspas.numbers([(64498, (64499,))])))
+    assert not list(held.settle())
+    held.put_in_force()
+    said = aspas.union_of(aspas.numbers([(64496, (64497,)), (64500, (64501,))]))
+    assert list(aspas.records(held.if_said(said))) == [(64498, (64499,)), (64500, (64501,))]
 
 
 class TestDiff:

@@ -183,8 +183,33 @@ static enum path_outcome path_then(struct rib *rib, const struct route *route, c
     return path_verify_octets(then, path, role == ROLE_CUSTOMER ? PATH_DOWNSTREAM : PATH_UPSTREAM);
 }
 
+/* How the prefix of a route whose path would be invalid is still reached. */
+static enum cover path_cover(struct rib *rib, struct prefix prefix, const struct aspa_set *then,
+                             const uint32_t *customers, size_t n, size_t *cost)
+{
+    enum cover found = COVER_NONE;
+    for (;; shorten(&prefix)) {
+        for (uint32_t i = chain_of(rib, &prefix); i != NO_ROUTE; i = route_at(rib, i)->next) {
+            const struct route *route = route_at(rib, i);
+            enum validity validity = (enum validity)(route->bits & VALIDITY_BITS);
+            size_t more = 0;
+            if (route_gone(rib, route) || (validity != VALIDITY_VALID && validity != VALIDITY_NOT_FOUND))
+                continue;
+            bool invalid = path_then(rib, route, then, customers, n, &more) == PATH_INVALID;
+            *cost += more;
+            if (!invalid && validity == VALIDITY_VALID)
+                return COVER_VALID;
+            if (!invalid)
+                found = COVER_NOT_FOUND;
+        }
+        if (prefix.len == 0)
+            return found;
+    }
+}
+
 bool whatif_paths(struct rib *rib, struct walk *walk, const struct aspa_set *then, const uint32_t *customers, size_t n,
-                  size_t budget, struct path_counts *counts, struct path_row *rows, size_t room, size_t *found)
+                  bool covers, size_t budget, struct path_counts *counts, struct path_row *rows, size_t room,
+                  size_t *found)
 {
     uint32_t chain;
     bool more;
@@ -197,6 +222,12 @@ bool whatif_paths(struct rib *rib, struct walk *walk, const struct aspa_set *the
                                   later = path_then(rib, route, then, customers, n, &cost);
                 counts->routes++;
                 counts->moved[now][later] += now != later;
+                enum cover cover = COVER_NONE;
+                if (covers && later == PATH_INVALID && now != later) {
+                    cover = path_cover(rib, route_prefix(rib, chain), then, customers, n, &cost);
+                    cost++;
+                    counts->covers[cover]++;
+                }
                 if (now != later && *found < room)
                     rows[(*found)++] = (struct path_row){.prefix = route_prefix(rib, chain),
                                                          .origin = summary_of(rib, route)->origin,
@@ -205,7 +236,8 @@ bool whatif_paths(struct rib *rib, struct walk *walk, const struct aspa_set *the
                                                          .neighbor = route->neighbor,
                                                          .has_path_id = (route->bits & HAS_PATH_ID) != 0,
                                                          .now = (uint8_t)now,
-                                                         .then = (uint8_t)later};
+                                                         .then = (uint8_t)later,
+                                                         .cover = (uint8_t)cover};
             }
             budget = less(budget, cost);
         }

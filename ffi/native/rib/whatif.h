@@ -49,17 +49,21 @@ struct path_row { /* a route whose path would be something else */
     uint16_t neighbor;
     uint8_t has_path_id;
     uint8_t now, then; /* enum path_outcome */
+    uint8_t cover;     /* enum cover, when it is newly invalid */
 };
 
 struct path_counts {
     uint64_t routes;      /* looked at: those whose paths are judged */
     uint64_t moved[4][4]; /* by outcome now and then; only those that differ */
+    uint64_t covers[3];   /* newly invalid ones by enum cover; only if asked for */
 };
 
 /* Which routes would have another outcome by these ASPAs, `customers` (n, ascending) being all that differs;
- * NULL: any may. Goes on
- * with the walk over some `budget` routes; rows and result as of whatif_work. */
+ * NULL: any may. `covers`: tell how newly invalid ones are still reached, by routes of which
+ * neither the origin nor the path would be invalid. Goes on with the walk over some `budget` routes; rows and result as
+ * of whatif_work. */
 bool whatif_paths(struct rib *rib, struct walk *walk, const struct aspa_set *then, const uint32_t *customers, size_t n,
-                  size_t budget, struct path_counts *counts, struct path_row *rows, size_t room, size_t *found);
+                  bool covers, size_t budget, struct path_counts *counts, struct path_row *rows, size_t room,
+                  size_t *found);
 
 #endif

@@ -35,6 +35,7 @@ MOST_ROUTES: Final = 20_000_000
 RIBS: Final = ("pre", "post", "out-pre", "out-post", "loc")
 """What a router can tell of a peer: Adj-RIB-In and Adj-RIB-Out before and after the policy, and the Loc-RIB."""
 BEFORE_PEER_UP: Final = "a message of a peer without its Peer Up"
+LEFT_OUT: Final = "a message of a peer that is beyond the most of a router, or without its Peer Up"
 
 
 class TooMuchError(Exception):
@@ -150,7 +151,7 @@ class BMPRouter:
         elif kind is Kind.PEER_UP:
             self._up(header.peer, peer_up(rest), now)
         elif header.peer not in self.neighbors.told and header.peer not in self._stale:
-            raise MalformedError(BEFORE_PEER_UP)
+            raise MalformedError(self._unknown)
         elif kind is Kind.PEER_DOWN:
             self._down(header.peer, now)
         elif kind is Kind.STATISTICS:
@@ -193,7 +194,7 @@ class BMPRouter:
         up = self.neighbors.told.get(header.peer)
         if up is None:
             if not header.peer.is_loc_rib:
-                raise MalformedError(BEFORE_PEER_UP)
+                raise MalformedError(self._unknown)
             # gobgpd 3.10 tells its Loc-RIB so, against RFC 9069 section 4.1.
             return BGPSession(header.asn, header.asn, four_octet_as=True, path_ids=frozenset(), extended_next_hop=True)
         sent, received = up.opens.sent, up.opens.received
@@ -201,6 +202,11 @@ class BMPRouter:
         session = agreed(received, sent) if header.rib.startswith("out") else agreed(sent, received)
         wide = session.four_octet_as and not header.two_octet_as
         return session._replace(four_octet_as=wide, extended_next_hop=True)
+
+    @property
+    def _unknown(self) -> str:
+        """Say what a message is of a peer that is not up."""
+        return LEFT_OUT if self.peers_left_out else BEFORE_PEER_UP
 
     def _role(self, peer: Peer) -> LocalRole | None:
         """Give the router's role toward a peer, as it says to it (RFC 9234 section 4.1)."""

@@ -16,6 +16,8 @@ KNOWN: Final = {*range(11, 18), *range(32, 34), *range(48, 50), *range(64, 66)}
 HEADER: Final = struct.Struct(">IHHI")
 """Seconds since 1970, type, subtype, octets of the body."""
 
+_WITH_PATH_IDS: Final = {8, 9, 10, 11}
+"""Subtypes of RIB records whose entries have path ids."""
 _STATE_CHANGE, _STATE_CHANGE_AS4 = 0, 5
 _ESTABLISHED: Final = 6
 _UPDATE: Final = 2
@@ -104,6 +106,26 @@ def peer_index_table(body: bytes) -> list[Peer]:
     octets.take(4)  # the collector's BGP identifier
     octets.take(octets.number(2))  # a name
     return [_peer(octets) for _ in range(octets.number(2))]
+
+
+def absent_peer(record: bytes, peers: int) -> int | None:
+    """Give the first peer that an entry of a RIB record names, and that is none of so many; None: none, or none known.
+
+    For a sentence about a record that could not be read (RFC 6396 section 4.3.2, RFC 8050 section 4).
+    """
+    _, _, subtype, size = HEADER.unpack_from(record)
+    octets = _Octets(record[HEADER.size : HEADER.size + size])
+    try:
+        octets.take(4)  # its number
+        octets.take((octets.number(1) + 7) // 8)
+        for _ in range(octets.number(2)):
+            if (index := octets.number(2)) >= peers:
+                return index
+            octets.take(8 if subtype in _WITH_PATH_IDS else 4)
+            octets.take(octets.number(2))
+    except MalformedError:
+        return None
+    return None
 
 
 def _peer(octets: _Octets) -> Peer:

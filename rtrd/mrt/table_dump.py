@@ -15,7 +15,7 @@ import _rov
 from _rov import ffi, lib
 from rtrd.base.text import counted
 from rtrd.mrt import records
-from rtrd.mrt.files import DumpError, unpacked
+from rtrd.mrt.files import DumpError, Octets, PackedError, unpacked
 from rtrd.mrt.judged_paths import JudgedPaths
 from rtrd.mrt.message_routes import MessageRoutes
 from rtrd.mrt.records import DumpRoute, MalformedError, Peer
@@ -94,9 +94,20 @@ class TableDump:
 
     def routes(self) -> Iterator[DumpRoute]:
         """Read the dump; give the routes that are wanted. Raises DumpError: then what was read so far is counted."""
+        fault = None
+        try:
+            yield from self._read()
+        except DumpError as error:
+            fault = error
+        if self._messages is not None:
+            yield from self._of_messages(self._messages)
+        if fault is not None:
+            raise fault
+
+    def _read(self) -> Iterator[DumpRoute]:
         with unpacked(self.path) as file:
             rest = b""
-            while chunk := file.read(CHUNK):
+            while chunk := self._chunk(file):
                 data = rest + chunk
                 at = 0
                 while (used := (yield from self._some(data, at))) != at:
@@ -107,8 +118,12 @@ class TableDump:
                 self._refuse(f"it ends in the middle of a record, after {counted(len(rest), 'octet')} of it")
             if not self._done:
                 self._refuse("it is empty")
-        if self._messages is not None:
-            yield from self._of_messages(self._messages)
+
+    def _chunk(self, file: Octets) -> bytes:
+        try:
+            return file.read(CHUNK)
+        except PackedError as error:
+            self._refuse(str(error))
 
     @property
     def moved(self) -> dict[tuple[str, str], int]:
@@ -167,8 +182,16 @@ class TableDump:
             return at + self._other(data, at)
         if stop in _COMPLAINTS:
             self._done += at
-            self._refuse(_COMPLAINTS[stop] if self._known(data, at) else "it is no table dump (MRT, RFC 6396)")
+            known = self._known(data, at)
+            self._refuse(self._complaint(stop, data[at:]) if known else "it is no table dump (MRT, RFC 6396)")
         return at
+
+    def _complaint(self, stop: int, octets: bytes) -> str:
+        if stop == lib.DUMP_BROKEN and not self._peers:
+            return "a RIB record comes before any peer index table, or after one without peers"
+        if stop == lib.DUMP_BROKEN and (index := records.absent_peer(octets, len(self._peers))) is not None:
+            return f"a RIB record names peer {index}, and the peer index table has {len(self._peers)}"
+        return _COMPLAINTS[stop]
 
     def _known(self, data: bytes, at: int) -> bool:
         return bool(self._done) or records.HEADER.unpack_from(data, at)[1] in records.KNOWN

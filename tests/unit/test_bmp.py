@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rtrd.bmp import messages
 from rtrd.bmp.messages import Frames, FramingError, MalformedError, sys_name
-from rtrd.bmp.router import BMPRouter
+from rtrd.bmp.router import LEFT_OUT, BMPRouter
 from rtrd.config import NeighborConfig
 from rtrd.config.types import NeighborMatch
 from rtrd.policy import Policy
@@ -330,6 +330,8 @@ def test_more_peers_than_one_may_have_are_left_out(monkeypatch: pytest.MonkeyPat
     for last in range(4):
         story.says(up(peer(f"192.0.2.{last}", 64501), OURS, open_message(64501)))
     assert (len(story.router.neighbors.told), story.router.peers_left_out) == (2, 2)
+    story.says(route(peer("192.0.2.3", 64501), bmp.END_OF_RIB))
+    assert list(story.router.malformed) == [LEFT_OUT]
 
 
 @settings(max_examples=300)

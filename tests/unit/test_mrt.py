@@ -8,6 +8,7 @@ import ipaddress
 import lzma
 import shutil
 import subprocess
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -223,11 +224,12 @@ def test_without_the_program_the_package_is_named(tmp_path: Path, monkeypatch: p
         (sample() + bytes(3), "it ends in the middle of a record, after 3 octets"),
         (sample() + mrt.record(13, 2, bytes(9), length=1 << 31), r"longer than 16777216 octets at octet \d+"),
         (sample() + mrt.record(13, 2, bytes(4) + bytes([33])), r"a RIB record is malformed at octet \d+"),
-        (sample() + mrt.rib("198.51.100.0/24", [Entry(3, [])]), "a RIB record is malformed"),
-        (mrt.rib("198.51.100.0/24", [Entry(0, [])]), "a RIB record is malformed"),  # no peer index table before it
+        (sample() + mrt.rib("198.51.100.0/24", [Entry(3, [])]), "names peer 3, and the peer index table has 3 at"),
+        (mrt.rib("198.51.100.0/24", [Entry(0, [])]), "comes before any peer index table"),
         (mrt.record(13, 1, bytes(4)), "the peer index table is malformed"),
-        (gzip.compress(sample())[:-9], "rib: "),
-        (b"BZh9" + bytes(40), "rib: "),
+        (gzip.compress(sample())[:-9], r"rib: it is cut: what is packed has no end"),
+        (gzip.compress(sample())[:-8] + bytes(8), r"rib: it can't be unpacked further: CRC .* at octet \d+"),
+        (b"BZh9" + bytes(40), "rib: it can't be unpacked further: "),
     ],
 )
 def test_a_broken_file_is_named_with_what_and_where(tmp_path: Path, octets: bytes, what: str) -> None:
@@ -240,6 +242,36 @@ def test_what_comes_before_the_fault_is_counted(tmp_path: Path) -> None:
     with pytest.raises(DumpError):
         list(dump.routes())
     assert sum(dump.moved.values()) == 2
+
+
+@pytest.mark.parametrize("pack_", [gzip.compress, bz2.compress, lzma.compress])
+def test_all_that_can_be_unpacked_before_a_cut_is_counted(tmp_path: Path, pack_: Callable[[bytes], bytes]) -> None:
+    dump = read(tmp_path / "rib", pack_(sample()) + pack_(sample() * 3)[:-4])
+    with pytest.raises(DumpError, match="it is cut"):
+        list(dump.routes())
+    assert sum(dump.moved.values()) >= 2
+
+
+def test_of_messages_that_are_cut_the_routes_before_count(tmp_path: Path) -> None:
+    octets = mrt.update(("192.0.2.1", 64501), ["198.51.100.0/24"], path=[(2, [64501, 64511])])
+    dump = read(tmp_path / "updates", octets + octets[:20])
+    with pytest.raises(DumpError, match="in the middle of a record"):
+        list(dump.routes())
+    assert dump.moved == {("valid", "valid"): 1}
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="needs the program zstd")
+def test_zstandard_may_come_through_a_pipe() -> None:
+    packed = subprocess.run(["zstd", "-qc"], input=sample() * 20_000, stdout=subprocess.PIPE, check=True).stdout
+    now = a_set(VRPS)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as pipe:
+        assert pipe.stdin is not None
+        assert pipe.stdout is not None
+        writing = threading.Thread(target=lambda stdin: (stdin.write(packed), stdin.close()), args=(pipe.stdin,))
+        writing.start()
+        dump = TableDump(Path(f"/dev/fd/{pipe.stdout.fileno()}"), now, now, ALL)
+        assert len(list(dump.routes())) == 40_000
+        writing.join()
 
 
 def test_entries_whose_attributes_can_t_be_read_are_left_out(tmp_path: Path) -> None:

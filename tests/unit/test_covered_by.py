@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from _rov import lib
@@ -69,3 +70,23 @@ def test_what_would_be_left_decides() -> None:
     story.vrps(VRP("10.1.1.0/24", 24, 64501))
     story.work()
     assert decisions()[f"{A} 10.1.1.0/24"] == "withdraw", "by the same prefix of another neighbor"
+
+
+def test_what_covers_a_crowded_prefix_is_counted_not_walked_over_for_each_of_its_routes() -> None:
+    """Of 4096 routes of a prefix each change was a look at all others: 0.1 s in one turn of the loop."""
+    story = Story(WHEN)
+    for neighbor in (A, B, LISTENER, OTHER):
+        story.announce(neighbor, *(f"10.0.0.0/8 0.0.{number >> 8}.{number & 255}" for number in range(1024)))
+    story.announce(A, "10.1.0.0/16", origin=64501)
+    story.work()
+    longest = 0.0
+    for vrps in ([VRP("10.0.0.0/8", 8, 64500)], [VRP("10.0.0.0/8", 8, 64502)], []):
+        story.vrps(*vrps)
+        more = True
+        while more:
+            began = time.thread_time()
+            more = story.engine.work(1000)
+            longest = max(longest, time.thread_time() - began)
+        covered = {route.decision for _, route in story.engine.routes("10.1.0.0/16")}
+        assert covered == ({"withdraw"} if vrps and vrps[0].asn == 64500 else {"announce"})
+    assert longest < 0.03

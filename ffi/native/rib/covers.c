@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rib/rib_private.h"
+#include "rib/throngs.h"
 
 #define LOOK_BACK 8        /* prefixes at the end of the list, among which a new one may be */
 #define LOOKUPS_OF_ROUTE 8 /* that many cost about as much as a route */
@@ -36,18 +36,13 @@ static bool covers_others(const struct rib *rib, const struct route *route)
     return !route_gone(rib, route) && !neighbor_of(rib, route)->previous_run;
 }
 
-/* The routes of a prefix, by what they are to others. */
-struct tally {
-    uint32_t valid, not_found, n;
-};
-
 static void tally_add(struct tally *tally, unsigned validity, uint32_t by)
 {
     tally->valid += validity == VALIDITY_VALID ? by : 0;
     tally->not_found += validity == VALIDITY_NOT_FOUND ? by : 0;
 }
 
-static struct tally tally_of(const struct rib *rib, uint32_t chain)
+static struct tally walk_over(const struct rib *rib, uint32_t chain)
 {
     struct tally tally = {0};
     for (; chain != NO_ROUTE; chain = route_at(rib, chain)->next, tally.n++) {
@@ -56,6 +51,35 @@ static struct tally tally_of(const struct rib *rib, uint32_t chain)
             tally_add(&tally, route->bits & VALIDITY_BITS, 1);
     }
     return tally;
+}
+
+/* `cost` grows by the routes that were looked at. */
+static struct tally tally_of(const struct rib *rib, const struct prefix *prefix, uint32_t chain, size_t *cost)
+{
+    struct throng *throng = chain == NO_ROUTE ? NULL : throng_of(rib, prefix);
+    if (throng && throng->tally_era == rib->covers.era) {
+        throng->tally.n = throng->n;
+        *cost += 1;
+        return throng->tally;
+    }
+    struct tally tally = walk_over(rib, chain);
+    *cost += tally.n;
+    if (throng) {
+        throng->tally = tally;
+        throng->tally_era = rib->covers.era;
+    }
+    return tally;
+}
+
+/* What is kept of a prefix with many routes follows a change of one of them. */
+static void tally_follow(const struct rib *rib, const struct prefix *prefix, const struct route *route, unsigned was,
+                         unsigned now)
+{
+    struct throng *throng = throng_of(rib, prefix);
+    if (!throng || throng->tally_era != rib->covers.era || neighbor_of(rib, route)->retired)
+        return;
+    tally_add(&throng->tally, was, UINT32_MAX);
+    tally_add(&throng->tally, now, 1);
 }
 
 static enum cover cover_of_tally(const struct tally *tally)
@@ -84,8 +108,8 @@ static enum cover cover_above(const struct rib *rib, const struct prefix *prefix
         if (!lengths[len])
             continue;
         struct prefix wider = shortened(*prefix, len);
-        struct tally tally = tally_of(rib, chain_of(rib, &wider));
-        *cost += 1 + tally.n;
+        struct tally tally = tally_of(rib, &wider, chain_of(rib, &wider), cost);
+        ++*cost;
         found = better(found, cover_of_tally(&tally));
     }
     return found;
@@ -197,7 +221,9 @@ void covers_changed(struct rib *rib, uint32_t number, unsigned was, unsigned now
     if (!rib->covers.wanted || before == after || neighbor_of(rib, route)->previous_run)
         return;
     struct changed_cover one = {.prefix = route_prefix(rib, number), .cause = rib->changes.cause};
-    struct tally tally = tally_of(rib, chain_of(rib, &one.prefix));
+    size_t cost = 0;
+    tally_follow(rib, &one.prefix, route, was, now);
+    struct tally tally = tally_of(rib, &one.prefix, chain_of(rib, &one.prefix), &cost);
     if (covers_others(rib, route))
         tally_add(&tally, route->bits & VALIDITY_BITS, UINT32_MAX);
     enum cover rest = cover_of_tally(&tally);
@@ -212,8 +238,8 @@ void covers_route_came(struct rib *rib, uint32_t number)
     if (!neighbor_of(rib, route)->wants_cover || neighbor_of(rib, route)->previous_run)
         return;
     struct changed_cover one = {.prefix = route_prefix(rib, number), .cause = rib->changes.cause};
-    struct tally tally = tally_of(rib, chain_of(rib, &one.prefix));
-    size_t cost = tally.n;
+    size_t cost = 0;
+    struct tally tally = tally_of(rib, &one.prefix, chain_of(rib, &one.prefix), &cost);
     enum cover above = cover_above(rib, &one.prefix, AT_ONCE, &cost);
     uint16_t variant = route_variant(rib, number);
     route->cover = without(tally, rib, route, above) & 3;
@@ -253,8 +279,8 @@ static void fill(const struct rib *rib, struct stack *stack, const struct prefix
             continue;
         struct prefix wider = shortened(*prefix, len);
         uint32_t chain = chain_of(rib, &wider);
-        struct tally tally = tally_of(rib, chain);
-        *cost += 1 + tally.n;
+        struct tally tally = tally_of(rib, &wider, chain, cost);
+        ++*cost;
         if (chain != NO_ROUTE)
             push(stack, &wider, cover_of_tally(&tally));
     }
@@ -301,7 +327,7 @@ static bool look_walk(struct rib *rib, struct walk *walk, bool prune, size_t *bu
             filled = true;
         }
         enum cover those_above = above(&stack, &prefix);
-        struct tally tally = tally_of(rib, chain);
+        struct tally tally = tally_of(rib, &prefix, chain, &cost);
         look_at(rib, chain, &tally, those_above);
         enum cover own = cover_of_tally(&tally);
         push(&stack, &prefix, own);
@@ -321,7 +347,7 @@ static void look_beside(struct rib *rib, const struct prefix *prefix, size_t *bu
 {
     size_t cost = 0;
     uint32_t chain = chain_of(rib, prefix);
-    struct tally tally = tally_of(rib, chain);
+    struct tally tally = tally_of(rib, prefix, chain, &cost);
     look_at(rib, chain, &tally, cover_above(rib, prefix, SIZE_MAX, &cost));
     spend(budget, 1 + tally.n + cost / LOOKUPS_OF_ROUTE);
 }

@@ -72,6 +72,7 @@ static void want_cover(struct rib *rib, struct neighbor *neighbor)
     bool wants = false;
     for (size_t i = 0; i < neighbor->policies->n; i++)
         wants |= neighbor->policies->at[i].covered_by != COVER_NONE;
+    rib->covers.era += wants != neighbor->wants_cover;
     rib->covers.wanted += (uint32_t)wants - (uint32_t)neighbor->wants_cover;
     neighbor->wants_cover = wants;
 }
@@ -151,6 +152,7 @@ int rib_neighbor_retire(struct rib *rib, uint32_t number)
     }
     neighbor->retired = true;
     rib->throngs.ended++;
+    rib->covers.era++;
     walk_begin(&rib->purge, NULL);
     rib->state.work = true;
     return 0;

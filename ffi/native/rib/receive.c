@@ -75,7 +75,6 @@ static void become(struct rib *rib, uint32_t number, enum validity validity, enu
     if (!same)
         *since_at(rib, number) = rib->now;
     count(rib, route, true);
-    covers_changed(rib, number, was, validity);
 }
 
 void route_set_validity(struct rib *rib, uint32_t number, enum validity validity)
@@ -86,8 +85,10 @@ void route_set_validity(struct rib *rib, uint32_t number, enum validity validity
     enum path_outcome path = route_path(rib, route);
     bool leak = route_leak(rib, route);
     bool differs = was != (unsigned)validity || route->path != (unsigned)path || route->leak != leak;
-    if (differs)
+    if (differs) {
         become(rib, number, validity, path, leak);
+        covers_changed(rib, number, was, validity);
+    }
     if (differs || (!covers_decide(rib, route) && route->did != (unsigned)route_action(rib, number)))
         change_note(rib, number, (uint8_t)was, path_was);
 }
@@ -107,8 +108,8 @@ static uint32_t announce_new(struct rib *rib, uint32_t *first, uint32_t neighbor
     route->leak = route_leak(rib, route);
     count(rib, route, true);
     rib->state.routes++;
-    covers_route_came(rib, number);
     covers_changed(rib, number, VALIDITY_UNVERIFIED, validity);
+    covers_route_came(rib, number);
     change_came(rib, number);
     return number;
 }
@@ -141,8 +142,8 @@ static void announce_again(struct rib *rib, uint32_t number, uint32_t attrs, enu
     bool leak = route_leak(rib, route);
     if ((route->bits & VALIDITY_BITS) != (unsigned)validity || route->path != (unsigned)path || route->leak != leak)
         become(rib, number, validity, path, leak);
-    covers_route_came(rib, number);
     covers_changed(rib, number, VALIDITY_UNVERIFIED, validity);
+    covers_route_came(rib, number);
     change_came(rib, number);
 }
 

@@ -23,6 +23,7 @@ struct rib *rib_new(struct vrpset *set)
     rib->up = rib->attrs_most = UINT64_MAX;
     rib->held_previous_run = ATTRS_NONE;
     rib->judging.over = true;
+    rib->covers.era = 1;
     rib->throngs = (struct throngs){.from = THRONG_FROM, .epoch = 1};
     if (attrs_init(&rib->attrs) != 0) {
         rib_free(rib);

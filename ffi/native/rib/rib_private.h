@@ -113,8 +113,13 @@ struct changed_cover { /* a prefix with a route that came, went or changed its v
     uint32_t cause; /* of the changes that come of it */
 };
 
+struct tally { /* routes of a prefix, by what they are to others; all of them */
+    uint32_t valid, not_found, n;
+};
+
 struct covers {
     uint32_t wanted;            /* neighbors that want them */
+    uint64_t era;               /* of the tallies that are kept of prefixes with many routes; never 0 */
     uint32_t lengths[2][129];   /* prefixes of each length, by family */
     struct changed_cover *list; /* those before `at` are done */
     size_t n, room, at;

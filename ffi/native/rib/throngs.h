@@ -46,6 +46,8 @@ struct throng {
     struct throng_slot *routes; /* by neighbor and path id */
     struct throng_slot *paths;  /* by our path id, those that have one; NULL: none has */
     struct map counts;          /* of those, by neighbor */
+    struct tally tally;         /* as covers.c keeps it, */
+    uint64_t tally_era;         /* in this era: in another one it is not known */
     struct ranking rankings[2]; /* of the routes without path ids; and at plain receivers of all */
 };
 

@@ -1,8 +1,9 @@
 """What the sessions of one ExaBGP's neighbors have agreed on, by the OPENs that it hands on. Pure.
 
 An UPDATE in octets can't be read without. ExaBGP tells each OPEN once, and repeats nothing to a process that comes
-later (docs/exabgp.md). So the OPENs are kept, with the time at which the session came up; when a list of ExaBGP's says
-that a session is as old, it is the same one. Where what was agreed on is not known for certain, the routes wait.
+later (docs/exabgp.md). So OPENs are kept as soon as they are heard, with the time at which the session came up; when
+a list of ExaBGP's says that a session is as old, it is the same one. Where what was agreed on is not known for certain,
+the routes wait.
 
 A session is that of ExaBGP's own address with a neighbor's, both in their normal form.
 """
@@ -28,15 +29,22 @@ _Address = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A session that was up, and its OPENs."""
+    """A session that is up or about to be, and its OPENs."""
 
     neighbor: _Address
     local: _Address
     since: float
-    """Unix time at which it came up."""
+    """Unix time at which it came up, or at which its last OPEN was heard."""
     sent: _Octets
     """The OPEN that ExaBGP sent, without its header."""
     received: _Octets
+    """Empty: it was not heard yet."""
+    up: bool = True
+    """False: nothing has said so yet."""
+
+    def soon_after(self, since: float) -> bool:
+        """Tell whether a time is as good as that of this one."""
+        return -EARLIER <= since - self.since <= LATER
 
 
 class BGPSessions:
@@ -53,30 +61,50 @@ class BGPSessions:
         self._kept: dict[tuple[str, str], Kept] = {}
         self._before: dict[tuple[str, str], Kept] = {}  # of an earlier run: not known to be those of now
 
-    def opened(self, neighbor: str, local: str, direction: str, body: bytes) -> BGPSession | None:
+    def opened(self, neighbor: str, local: str, direction: str, body: bytes, now: float) -> BGPSession | None:
         """Take an OPEN; ExaBGP tells first of the one that it sent. Gives what the session agreed on, once it is known.
 
-        Raises ValueError, with what is wrong, for what is no OPEN.
+        Raises ValueError, with what is wrong, for what is no OPEN. `now`: Unix time.
         """
         key = neighbor, local
         if direction == "send":
             self.ended(neighbor, local)
-        elif key not in self._opens:
+            read_open(body)
+            if len(self._opens) < MOST:
+                self._opens[key] = {"send": body}
+                self._keep(Kept(neighbor, local, now, body, b"", up=False))
+            return None
+        before = self._before.get(key)
+        if key not in self._opens and before and not (before.up or before.received) and before.soon_after(now):
+            self._opens[key] = {"send": before.sent}  # a run that has just ended heard it
+        if key not in self._opens:
             return None
         read_open(body)
-        if direction != "send":
-            self._opens[key]["receive"] = body
-            return self._agree(key, self._opens[key])
-        if len(self._opens) < MOST:
-            self._opens[key] = {"send": body}
+        self._opens[key]["receive"] = body
+        self._keep(Kept(neighbor, local, now, self._opens[key]["send"], body, up=False))
+        return self._agree(key, self._opens[key])
+
+    def came_up(self, neighbor: str, local: str, since: float) -> BGPSession | None:
+        """Take note that a session is up, which follows its OPENs, and when that was (Unix time).
+
+        Gives what it agreed on, if that is known only now: an earlier run has heard its OPENs.
+        """
+        key = neighbor, local
+        opens, before = self._opens.get(key, {}), self._before.get(key)
+        if len(opens) == 2:
+            self._keep(Kept(neighbor, local, since, opens["send"], opens["receive"]))
+        elif before and before.received and not before.up and before.soon_after(since):
+            self._keep(Kept(neighbor, local, since, before.sent, before.received))
+            return self._agreed_before(key, before)
         return None
 
-    def came_up(self, neighbor: str, local: str, since: float) -> None:
-        """Take note that a session is up, which follows its OPENs, and when that was (Unix time)."""
-        opens = self._opens.get((neighbor, local), {})
-        if len(opens) == 2:
-            self._kept[neighbor, local] = Kept(neighbor, local, since, opens["send"], opens["receive"])
-            self.on_change()
+    def _keep(self, session: Kept) -> None:
+        self._kept[session.neighbor, session.local] = session
+        self.on_change()
+
+    def _agreed_before(self, key: tuple[str, str], before: Kept) -> BGPSession:
+        self._opens[key] = {"send": before.sent, "receive": before.received}
+        return self._agree(key, self._opens[key])
 
     def ended(self, neighbor: str, local: str) -> None:
         """Take a session's end: what it agreed on is over."""
@@ -87,6 +115,12 @@ class BGPSessions:
         self.waiting.pop(neighbor, None)
         if self._kept.pop(key, None) is not None:
             self.on_change()
+
+    def listed_down(self, neighbor: str, local: str) -> None:
+        """Take from a list that a session is not up. One whose OPENs were heard is about to be: the list is older."""
+        kept = self._kept.get((neighbor, local)) or self._before.get((neighbor, local))
+        if kept is None or kept.up:
+            self.ended(neighbor, local)
 
     def kept(self) -> list[Kept]:
         """Give what a later run, or the next ExaBGP process, must know of the sessions that are up."""
@@ -110,10 +144,9 @@ class BGPSessions:
         waited = neighbor in self.waiting
         before = self._before.get(key)
         since = None if told.up_for is None else now - told.up_for
-        if before is not None and since is not None and -EARLIER <= since - before.since <= LATER:
-            self._kept[key] = self._before.pop(key)
-            self._opens[key] = {"send": before.sent, "receive": before.received}
-            self._agree(key, self._opens[key])
+        if before is not None and before.received and since is not None and before.soon_after(since):
+            self._keep(Kept(*key, before.since, before.sent, before.received))
+            self._agreed_before(key, before)
         elif told.path_ids is not None:
             ours = Open(
                 told.local_as, told.router_id, told.four_octet_as, takes_path_ids=told.path_ids, extended_next_hop=True

@@ -36,6 +36,7 @@ from rtrd.exabgp.startup import ADVERTISED, StartUp
 from rtrd.exabgp.window import FENCE, Acks, Written
 from rtrd.policy import normal
 from rtrd.rib.bgp_events import Negotiated, State
+from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.engine import Engine
 
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
@@ -111,10 +112,13 @@ class Conversation:
         address, local = normal(message.neighbor), normal(message.local)
         self.senders.clear()
         self.heard_of(message.neighbor)
-        session = self.bgp_sessions.opened(address, local, message.direction, message.body)
+        session = self.bgp_sessions.opened(address, local, message.direction, message.body, self._wall())
         if session is not None:
-            self._engine.spoken(self.neighbors.name(address, local), session.local_as, session.peer_as)
-            self._engine.negotiated(Negotiated(message.neighbor, session.extended_next_hop, session.four_octet_as))
+            self._agreed_on(message.neighbor, local, session)
+
+    def _agreed_on(self, neighbor: str, local: str, session: BGPSession) -> None:
+        self._engine.spoken(self.neighbors.name(normal(neighbor), local), session.local_as, session.peer_as)
+        self._engine.negotiated(Negotiated(neighbor, session.extended_next_hop, session.four_octet_as))
 
     def session_changed(self, event: State) -> None:
         """Take a session that came up or went down."""
@@ -131,7 +135,9 @@ class Conversation:
         self.neighbors.event(address, event.local, up=event.up, time=happened)
         self._engine.state(event, self.neighbors.name(address, normal(event.local)))
         if event.up:
-            self.bgp_sessions.came_up(address, normal(event.local), happened)
+            session = self.bgp_sessions.came_up(address, normal(event.local), happened)
+            if session is not None:
+                self._agreed_on(event.neighbor, normal(event.local), session)
             self._came_up(address)
         else:
             self.bgp_sessions.ended(address, normal(event.local))
@@ -419,7 +425,7 @@ class Conversation:
 
     def _listed_down(self, address: str, names: Iterable[str]) -> None:
         for local in self.neighbors.sessions(address):
-            self.bgp_sessions.ended(address, normal(local))
+            self.bgp_sessions.listed_down(address, normal(local))
         for name in names:
             logger.warning("neighbor down, as ExaBGP lists it", router=self._engine.name, neighbor=name)
             self._engine.state(State(address, up=False, reason=""), name)

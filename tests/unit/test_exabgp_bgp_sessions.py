@@ -20,8 +20,8 @@ UNCLEAR = Agreement(PEER, 65001, 65002, four_octet_as=True, path_ids=None, local
 
 
 def up(sessions: BGPSessions, local: str = LOCAL) -> None:
-    assert sessions.opened(PEER, local, "send", OURS) is None
-    assert sessions.opened(PEER, local, "receive", THEIRS) == AGREED._replace(addresses=(PEER, local))
+    assert sessions.opened(PEER, local, "send", OURS, UP) is None
+    assert sessions.opened(PEER, local, "receive", THEIRS, UP) == AGREED._replace(addresses=(PEER, local))
     sessions.came_up(PEER, local, UP)
 
 
@@ -46,12 +46,49 @@ def test_two_sessions_of_a_neighbor_are_two(sessions: BGPSessions) -> None:
     assert [kept.local for kept in sessions.kept()] == [LOCAL]
 
 
-def test_opens_of_a_session_that_did_not_come_up_are_not_kept() -> None:
+def test_of_a_session_whose_first_open_was_missed_nothing_is_known() -> None:
     sessions = BGPSessions()
-    sessions.opened(PEER, LOCAL, "send", OURS)
-    sessions.came_up(PEER, LOCAL, UP)
-    assert sessions.kept() == []
-    assert sessions.opened(PEER, OTHER, "receive", THEIRS) is None, "of a session whose first OPEN was missed"
+    assert sessions.opened(PEER, OTHER, "receive", THEIRS, UP) is None
+    assert sessions.came_up(PEER, OTHER, UP) is None
+    assert (sessions.kept(), sessions.agreed) == ([], {})
+
+
+def test_a_list_that_is_older_than_the_opens_ends_nothing(sessions: BGPSessions) -> None:
+    """ExaBGP lists a session as down that is about to come up: it was asked before, or answers in between."""
+    sessions.opened(PEER, LOCAL, "send", OURS, UP + 20)
+    sessions.listed_down(PEER, LOCAL)
+    sessions.opened(PEER, LOCAL, "receive", THEIRS, UP + 20)
+    sessions.listed_down(PEER, LOCAL)
+    sessions.came_up(PEER, LOCAL, UP + 20.1)
+    assert sessions.agreed == {(PEER, LOCAL): AGREED}
+    assert [kept.since for kept in sessions.kept()] == [UP + 20.1]
+    sessions.listed_down(PEER, LOCAL)
+    assert (sessions.kept(), sessions.agreed) == ([], {}), "of one that was up it says what no event said"
+
+
+def test_a_run_that_is_killed_between_two_lines_hands_on_what_it_has_heard() -> None:
+    """The next run reads on where the last one ended: the second OPEN, or only that the session is up."""
+    first = BGPSessions()
+    first.opened(PEER, LOCAL, "send", OURS, UP)
+    second = after_a_restart(first)
+    second.listed_down(PEER, LOCAL)
+    assert second.opened(PEER, LOCAL, "receive", THEIRS, UP + 0.5) == AGREED
+    third = after_a_restart(second)
+    third.listed_down(PEER, LOCAL)
+    assert third.agreed == {}, "before something says that it is up"
+    assert third.came_up(PEER, LOCAL, UP + 1) == AGREED
+    fourth = after_a_restart(third)
+    assert fourth.came_up(PEER, LOCAL, UP + 1.5) is None, "once more: that is another session"
+    assert fourth.agreed == {}
+
+
+def test_what_was_heard_long_before_is_of_another_session() -> None:
+    first = BGPSessions()
+    first.opened(PEER, LOCAL, "send", OURS, UP)
+    assert after_a_restart(first).opened(PEER, LOCAL, "receive", THEIRS, UP + 5) is None
+    assert not after_a_restart(first).listed(PEER, UNCLEAR, UP + 10), "its second OPEN is not known"
+    first.opened(PEER, LOCAL, "receive", THEIRS, UP)
+    assert after_a_restart(first).came_up(PEER, LOCAL, UP + 5) is None
 
 
 def test_what_exabgp_sends_is_read_as_the_neighbor_reads_it(sessions: BGPSessions) -> None:
@@ -110,8 +147,8 @@ def test_what_a_list_says_for_certain_counts_if_no_open_was_heard(sessions: BGPS
 
 def test_a_new_open_ends_what_was_kept(sessions: BGPSessions) -> None:
     now = after_a_restart(sessions)
-    now.opened(PEER, LOCAL, "send", OURS)
-    assert now.kept() == []
+    now.opened(PEER, LOCAL, "send", OURS, UP + 5)
+    assert [(kept.up, kept.received) for kept in now.kept()] == [(False, b"")]
     assert not now.listed(PEER, UNCLEAR, UP + 10)
 
 

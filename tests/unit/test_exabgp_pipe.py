@@ -397,6 +397,19 @@ async def test_a_session_that_is_listed_as_down_has_no_routes_any_more(pipe: Pip
     assert (pipe.router.neighbors.up(PEER), len(pipe.router.engine.table)) == (False, 0)
 
 
+async def test_a_list_that_has_a_session_as_down_while_it_comes_up_costs_nothing(pipe: Pipe) -> None:
+    """ExaBGP tells the OPENs before it lists the session as established."""
+    connected, *opens, up = sample_lines("session-up-addpath-both", "packets-4.2.21")
+    await pipe.greet()
+    await pipe.say(b"".join(line + b"\n" for line in (connected, *opens)))
+    await listed(pipe, row(PEER, "OPENCONFIRM"))
+    await pipe.say(up + b"\n" + sample("addpath-both-v4", "packets-4.2.21") + b"\n")
+    assert (pipe.router.undecodable, pipe.router.bgp_sessions.waiting) == (0, {})
+    assert len(pipe.router.engine.table) > 0
+    await listed(pipe, row(PEER, "IDLE"))
+    assert (pipe.router.bgp_sessions.agreed, pipe.router.bgp_sessions.kept()) == ({}, [])
+
+
 async def test_a_neighbor_that_is_not_listed_any_more_is_no_receiver(pipe: Pipe) -> None:
     await pipe.greet()
     await listed(pipe, row(PEER, "ESTABLISHED"), row(LISTENER, "ESTABLISHED"))

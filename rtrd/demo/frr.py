@@ -5,28 +5,25 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import re
 import subprocess
 from pathlib import Path
 
 from rtrd.base.endpoint import Endpoint
-from rtrd.demo.lab import LabError, Listening, find_program
+from rtrd.demo.lab import Listening, find_program
 from rtrd.demo.routers import Neighbor
 
-FRR = "as root: apt-get install frr"
-WITHOUT_IPV6 = 10
-"""From this version on bgpd ends a session with IPv6 if zebra does not tell it an address."""
+PACKAGE = "as root: apt-get install frr"
+IPV6_WITHOUT_ZEBRA = "--v6-with-v4-nexthop"
+"""Without this option FRR 10 ends a session with IPv6 where zebra tells it no address of its own; FRR 8 has it not."""
 
 
-class FRR8(Listening):
+class FRR(Listening):
     """bgpd without zebra: it installs no route in the kernel."""
 
     def __init__(self, folder: Path, station: Endpoint, *, name: str = "frr", address: str, asn: int) -> None:
         """`station`: where it connects to speak BMP. LabError: there is none that can be shown."""
         super().__init__(folder, name, address)
-        self.program = find_program("bgpd", FRR, "/usr/lib/frr")  # OpenBGPD has one of that name, too
-        if (version := version_of(self.program)) >= WITHOUT_IPV6:
-            raise LabError(f"FRR {version} takes no IPv6 without zebra; FRR 8 does")
+        self.program = find_program("bgpd", PACKAGE, "/usr/lib/frr")  # OpenBGPD has one of that name, too
         self.neighbors: list[Neighbor] = []
         self._asn = asn
         self._station = station
@@ -36,7 +33,8 @@ class FRR8(Listening):
         file.write_text(self._configuration())
         sockets.mkdir(exist_ok=True)
         user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
-        argv = [self.program, "-n", "-Z", "-S", "-M", "bmp", "-u", user, "-g", group, "-f", str(file)]
+        more = [IPV6_WITHOUT_ZEBRA] if IPV6_WITHOUT_ZEBRA in _help_of(self.program) else []
+        argv = [self.program, *more, "-n", "-Z", "-S", "-M", "bmp", "-u", user, "-g", group, "-f", str(file)]
         argv += ["-i", str(self._folder / f"{self.name}.pid"), "--vty_socket", str(sockets), "-P", "0"]
         self._run(port, [*argv, "-l", self.address, "-p", str(port), "--log", "stdout"])
 
@@ -64,8 +62,6 @@ class FRR8(Listening):
         return "\n".join(lines) + "\n"
 
 
-def version_of(program: str) -> int:
-    """Give the major version of a bgpd; 0: it does not say."""
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout
-    found = re.match(r"bgpd version (\d+)", said)
-    return int(found[1]) if found else 0
+def _help_of(program: str) -> str:
+    """Give what a bgpd says of its options."""
+    return subprocess.run([program, "--help"], capture_output=True, text=True, check=False, timeout=30).stdout

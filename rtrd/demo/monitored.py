@@ -14,7 +14,7 @@ from rtrd.base.endpoint import Endpoint
 from rtrd.commands import http_client
 from rtrd.demo import report
 from rtrd.demo.caches import RtrdCache
-from rtrd.demo.frr import FRR8
+from rtrd.demo.frr import FRR
 from rtrd.demo.lab import Lab, LabError, Process, find_program, free_port
 from rtrd.demo.routers import EXABGP_5, ExaBGP, GoBGP, Neighbor
 from rtrd.demo.routes import FEEDER_ASN, Internet, Route, internet, validity
@@ -66,9 +66,9 @@ class MonitoredShow:
 
     # -- the parts
 
-    def _made(self, station: Endpoint) -> tuple[dict[str, GoBGP | FRR8], list[str]]:
+    def _made(self, station: Endpoint) -> tuple[dict[str, GoBGP | FRR], list[str]]:
         """Make the routers that this host has, and say which it has not. LabError: it has none."""
-        routers: dict[str, GoBGP | FRR8] = {}
+        routers: dict[str, GoBGP | FRR] = {}
         missing = []
 
         def gobgp() -> GoBGP:
@@ -76,8 +76,8 @@ class MonitoredShow:
             made.station = station
             return made
 
-        def frr() -> FRR8:
-            return FRR8(self._lab.folder, station, address=FRR_ADDRESS, asn=FRR_ASN)
+        def frr() -> FRR:
+            return FRR(self._lab.folder, station, address=FRR_ADDRESS, asn=FRR_ASN)
 
         # By the names that they give themselves.
         for name, make in (("GoBGP", gobgp), ("frr", frr)):
@@ -107,7 +107,7 @@ class MonitoredShow:
             Process("watch", [rtrd, "watch", "--json", "--socket", str(self._socket)], self._lab.folder)
         )
 
-    def _start_routers(self, routers: list[GoBGP | FRR8]) -> None:
+    def _start_routers(self, routers: list[GoBGP | FRR]) -> None:
         for router in routers:
             router.neighbors = [Neighbor(address=FEEDER, asn=FEEDER_ASN)]
             self._lab.start(router)

@@ -1,6 +1,7 @@
 """What `rtrd whatif` and `rtrd diff` answer, asked of a daemon's parts without processes."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -190,6 +191,23 @@ def test_aspas_that_are_none_or_too_many_are_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("rtrd.api.path_whatif.MOST_SET", 11)
     with pytest.raises(ValueError, match="MiB of ASPAs: this is not a VRP file"):
         replace(one)
+
+
+def test_aspas_of_a_file_are_sorted_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 MiB of them in no order, which anybody may send, would hold it for 0.3 s."""
+    union_of, threads = aspas.union_of, []
+
+    def noted(entries: bytes) -> bytes:
+        threads.append(threading.get_ident())
+        return union_of(entries)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield aspas.numbers([(64498, (64497,)), (64496, (64497,))])
+
+    monkeypatch.setattr(aspas, "union_of", noted)
+    asyncio.run(PathWhatIfQuery(ASPASet(), AllRouters()).replacing(chunks(), 100))  # type: ignore[arg-type]
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
 
 
 def test_aspas_of_a_file_count_as_from_a_cache() -> None:

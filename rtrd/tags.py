@@ -96,7 +96,12 @@ def parse_community(text: str) -> Tag:
     parts = text.count(":")
     if re.fullmatch("[0-9:]+", text) and parts in (1, 2):
         text = f"{'community' if parts == 1 else 'large'}:{text}"
-    tag = parse_tag(text).fixed if ":" in text else None
+    try:
+        tag = parse_tag(text).fixed
+    except ValueError as error:
+        if str(error) != EXPECTED:
+            raise
+        tag = None
     if tag is None:
         raise ValueError("expected A:B, large A:B:C, or extended:0x... (1 to 16 hex digits)")
     return tag

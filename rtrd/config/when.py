@@ -161,10 +161,11 @@ def check_rules_of_neighbors(rules: Iterable[Node], report: Report) -> None:
     found = {match: [rule for one in all_ for rule in by_match.get(one, ())] for match, all_ in matches.items()}
     of_as = max((found[match] for match in found if match[0] == 0), key=len, default=[])
     of_address = max((found[match] for match in found if match[0] != 0), key=len, default=[])
-    most = sorted({rule.line: rule for rule in (*of_any, *of_as, *of_address)}.items())
+    paths = {rule.path for rule in (*of_any, *of_as, *of_address)}
+    most = [rule for rule in asking if rule.path in paths]
     if len(most) > MAX_RULES:
-        line, rule = most[MAX_RULES]
-        report(line, f"{rule.path}: more than {MAX_RULES} rules with 'when' may be for the same neighbor")
+        rule = most[MAX_RULES]
+        report(rule.line, f"{rule.path}: more than {MAX_RULES} rules with 'when' may be for the same neighbor")
 
 
 def check_as_sets(rule: Node, acts: Iterable[str], report: Report) -> None:

@@ -397,6 +397,8 @@ def test_rules_for_some_routes_of_one_neighbor() -> None:
         load(text(sources[1:]))
         what = "policy[255]: more than 255 rules with 'when' may be for the same neighbor"
         assert faults(text(sources)) == [(260, what)]
+        one_line = ", ".join(f"{{{source}when: {{origin: [1]}}, invalid: {{action: announce}}}}" for source in sources)
+        assert faults(f"{GOOD}policy: [{one_line}]\n") == [(4, what)], "as a program writes it"
     assert faults(text(["", *["from: [AS1], "] * 127, *["from: ['::/0'], "] * 127, "", *members])) != []
 
 

@@ -7,6 +7,7 @@ import struct
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from rtrd.policy import Demands
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, LEARNED, AttributeSummary, NeighborPolicy
+from rtrd.tags import parse_community
 from rtrlib.vrp import VRP
 from tests.lab.engine_story import EngineStory, policy_of
 from tests.lab.speaker import packed_prefix
@@ -267,3 +269,9 @@ def test_another_policy_writes_only_what_it_changes() -> None:
     assert story.commands() == []
     story.now(BLACK_HOLES | {"origin": [64501]}, None)
     assert [command.prefixes for command in story.commands()] == ["10.0.1.1/32"]
+
+
+@pytest.mark.parametrize("text", ["rfc8097", "65000:.*", "community:1", "1:2:3:4", ""])
+def test_what_is_no_community_is_told_the_forms_that_there_are(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected A:B, large A:B:C, or extended:0x"):
+        parse_community(text)

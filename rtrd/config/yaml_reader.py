@@ -6,6 +6,7 @@ choices), and this module walks the YAML node graph beside them and goes on afte
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -82,7 +83,11 @@ class Schema(msgspec.Struct, frozen=True):
 
 def meant(word: str, known: Iterable[str]) -> str | None:
     """Give the known word that a mistyped one probably is."""
-    return next(iter(difflib.get_close_matches(word[:SHOWN].lower().replace("_", "-"), known, n=1)), None)
+    written = word[:SHOWN].lower().replace("_", "-")
+    near = next(iter(difflib.get_close_matches(written, known, n=1)), None)
+    if near is not None and "valid" in written and ("invalid" in written) != ("invalid" in near):
+        return None  # the opposite is no mistyping
+    return near
 
 
 def shown(text: object) -> str:
@@ -197,7 +202,9 @@ class _Walk:
         assert isinstance(kind, inspect.StructType)
         found = Node(_line(node), path)
         if not isinstance(node, yaml.MappingNode) or node.tag != f"{_TAG}map":
-            self._expected(node, path or "the file", "keys and values", self._wanted(node, kind))
+            only = [each.encode_name for each in kind.fields if each.required]
+            wanted = f"; did you mean {{{only[0]}: {node.value[:SHOWN]}}}?" if _is_word(node) and len(only) == 1 else ""
+            self._expected(node, path or "the file", "keys and values", self._wanted(node, kind) or wanted)
             return found
         fields = {each.encode_name: each for each in kind.fields}
         for key_node, value_node in node.value:
@@ -235,7 +242,8 @@ class _Walk:
 
     def _list(self, node: yaml.Node, kind: inspect.VarTupleType, found: Node) -> None:
         if not isinstance(node, yaml.SequenceNode) or node.tag != f"{_TAG}seq":
-            self._expected(node, found.path, "a list", self._wanted(node, kind.item_type))
+            wanted = f"; did you mean [{node.value}]?" if _is_word(node) else ""
+            self._expected(node, found.path, "a list", self._wanted(node, kind.item_type) or wanted)
             return
         if not node.value and kind.min_length:
             self.report(found.line, f"{found.path}: the list is empty")
@@ -282,8 +290,8 @@ class _Walk:
     def _leaf(self, node: yaml.Node, parse: Leaf, found: Node, *, numeric: bool = False) -> None:
         tags = ("str", "int", "float") if numeric else ("str",)
         if not isinstance(node, yaml.ScalarNode) or node.tag.removeprefix(_TAG) not in tags:
-            quote = "; put it in quotes" if isinstance(node, yaml.ScalarNode) and node.value else ""
-            self._expected(node, found.path, "text", quote)
+            hint = _as_text(node.value, parse) if isinstance(node, yaml.ScalarNode) and node.value else ""
+            self._expected(node, found.path, "text", hint)
         elif not node.value or not node.value.isprintable():
             self._expected(node, found.path, "printable text of at least one character")
         else:
@@ -302,6 +310,20 @@ class _Walk:
         if isinstance(node, yaml.ScalarNode) and node.value:
             what = shown(node.value)
         self.report(_line(node), f"{path}: expected {expected}, found {what}{hint}")
+
+
+def _as_text(value: str, parse: Leaf) -> str:
+    """Say how to write what YAML took for something else."""
+    with contextlib.suppress(ValueError):
+        if str(parse(f"AS0{value[:SHOWN]}")) == f"AS{value}":  # a name would keep the zero
+            return f"; did you mean AS{value}?"
+    return "; put it in quotes"
+
+
+def _is_word(node: yaml.Node) -> bool:
+    """Tell whether a value is one short word, which a message may show as what was meant."""
+    is_scalar = isinstance(node, yaml.ScalarNode) and node.tag != f"{_TAG}null"
+    return is_scalar and re.fullmatch(r"[A-Za-z0-9_.:/-]{1,40}", node.value) is not None
 
 
 def _line(node: yaml.Node) -> int:

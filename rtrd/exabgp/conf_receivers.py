@@ -11,6 +11,7 @@ from rtrd.config.checks import announcing_rules
 from rtrd.config.yaml_reader import Node
 
 _SHOWN_NEIGHBORS: Final = 3
+_NOBODY: Final = "no neighbor of ExaBGP's configuration"
 
 
 class ConfiguredSession(NamedTuple):
@@ -21,6 +22,8 @@ class ConfiguredSession(NamedTuple):
     """Its address, or the range of its addresses."""
     external: bool | None
     """Whether it is in another AS; None: that is not known (`auto`)."""
+    peer_as: int | None = None
+    """None: it is not known, or not written as a number."""
     needs_opens: bool = False
     """Its UPDATEs come as octets, maybe with path ids: who has not kept its OPENs may not be able to read them."""
 
@@ -40,13 +43,19 @@ def check_receivers(root: Node, file: str, sessions: Sequence[ConfiguredSession]
         if "to" not in rule.keys and (who := _external(rule, sessions)):
             what = f"announced to every neighbor but the route's own, since `to` is left out: {who}"
             findings.append(FileFault(file, action.line, f"{action.path}: {what}", "warning"))
-    for rule in root.keys["policy"].items if sessions is not None and "policy" in root.keys else ():
-        for key in ("from", "to"):
-            for each in rule.keys[key].items if key in rule.keys else ():
-                why = _no_session(each.value, sessions or (), receives=key == "to")
-                if why:
-                    findings.append(FileFault(file, each.line, f"{each.path}: {each.value}: {why}", "warning"))
+    for each, receives in _named(root) if sessions is not None else ():
+        if why := _no_session(each.value, sessions or (), receives=receives):
+            findings.append(FileFault(file, each.line, f"{each.path}: {each.value}: {why}", "warning"))
     return findings
+
+
+def _named(root: Node) -> Iterator[tuple[Node, bool]]:
+    """Give all that names neighbors, and whether they are to receive; those of `neighbors` may be a BMP router's."""
+    for rule in root.keys["policy"].items if "policy" in root.keys else ():
+        for key in ("from", "to"):
+            yield from ((each, key == "to") for each in (rule.keys[key].items if key in rule.keys else ()))
+    for entry in root.keys["neighbors"].items if "neighbors" in root.keys and "bmp" not in root.keys else ():
+        yield from ((each, False) for each in entry.keys["match"].items if "match" in entry.keys)
 
 
 def check_state(state: object, file: str, sessions: Sequence[ConfiguredSession]) -> Iterator[FileFault]:
@@ -83,14 +92,19 @@ def _may_send(session: ConfiguredSession, source: str) -> bool:
     return source.startswith("AS") or session.network.overlaps(ipaddress.ip_network(source))
 
 
-def _no_session(address: object, sessions: Sequence[ConfiguredSession], *, receives: bool) -> str | None:
+def _no_session(match: object, sessions: Sequence[ConfiguredSession], *, receives: bool) -> str | None:
+    """Say why no session of ExaBGP's is one that an address, a prefix or an AS names; None: some may be."""
+    text = str(match)
+    if text.startswith("AS"):
+        of_as = any(one.peer_as is None or f"AS{one.peer_as}" == text for one in sessions)
+        return None if of_as else _NOBODY
     try:
-        host = ipaddress.ip_address(str(address))
+        network = ipaddress.ip_network(text)
     except ValueError:
         return None
-    within = [one for one in sessions if host.version == one.network.version and host in one.network]
+    within = [one for one in sessions if network.version == one.network.version and network.overlaps(one.network)]
     if not within:
-        return "no neighbor of ExaBGP's configuration"
+        return _NOBODY
     if receives and all(one.is_range for one in within):
         return f"within the range {within[0].network}, for whose neighbors ExaBGP takes no announcements"
     return None

@@ -33,7 +33,10 @@ class ConfiguredSessions:
         external = self._external(neighbor, parts, where)
         peer = value("peer-address") or neighbor.name
         try:
-            session = ConfiguredSession(neighbor.line, ipaddress.ip_network(peer, strict=False), external)
+            network = ipaddress.ip_network(peer, strict=False)
+            asn = value("peer-as")
+            peer_as = int(asn) if asn.isascii() and asn.isdigit() else None
+            session = ConfiguredSession(neighbor.line, network, external, peer_as)
         except ValueError:
             self._report(neighbor.line, f"{where}: not an IP address")
             return None

@@ -236,7 +236,7 @@ SERVERS = [
     ("{host: 12}", [".host: expected text, found '12'; put it in quotes"]),
     ('{host: "a\\nb"}', [".host: expected printable text of at least one character, found 'a\\nb'"]),
     ("{port: 323}", ["the key 'host' is missing"]),
-    ("192.0.2.10", ["expected keys and values, found '192.0.2.10'"]),
+    ("192.0.2.10", ["expected keys and values, found '192.0.2.10'; did you mean {host: 192.0.2.10}?"]),
 ]
 
 
@@ -285,7 +285,7 @@ ACTIONS = [
         "valid.action: expected one of announce, hold, observe, withdraw, found 'annunce'; did you mean 'announce'?",
     ),
     ("valid: {tags: [rfc8097]}", "valid: the key 'action' is missing"),
-    ("valid: announce", "valid: expected keys and values, found 'announce'"),
+    ("valid: announce", "valid: expected keys and values, found 'announce'; did you mean {action: announce}?"),
     ("invalid: {action: withdraw, tags: [rfc8097]}", "invalid.tags: only for action announce, not withdraw"),
     (
         "invalid: {action: observe, local-preference: 1}",
@@ -338,12 +338,12 @@ ACTIONS = [
     ("when: {prefixes: [{ge: 24}]}", "when.prefixes[0]: the key 'prefix' is missing"),
     ("when: {origin: [0]}", "when.origin[0]: '0': AS numbers go from 1 to 4294967295"),
     ("when: {origin: [AS64496, 064]}", "when.origin[1]: '064': expected an AS number, as 64496 or AS64496"),
-    ("when: {origin: 64496}", "when.origin: expected a list, found '64496'"),
+    ("when: {origin: 64496}", "when.origin: expected a list, found '64496'; did you mean [64496]?"),
     ("when: {as-set: by-validity}", "when.as-set: expected true or false, found 'by-validity'"),
     ("when: {origin: [1], prefix: []}", "when: unknown key 'prefix'; did you mean 'prefixes'?"),
     ("to: []", "to: the list is empty"),
     ("to: [192.0.2.0/24]", "to[0]: '192.0.2.0/24': not an IP address"),
-    ("to: 192.0.2.1", "to: expected a list, found '192.0.2.1'"),
+    ("to: 192.0.2.1", "to: expected a list, found '192.0.2.1'; did you mean [192.0.2.1]?"),
 ]
 
 
@@ -485,7 +485,7 @@ def test_a_tag_at_fault(tag: str, why: str) -> None:
         ("guard: {max-shrink: [5%]}", "guard.max-shrink: expected text, found a list"),
         ("guard: {hold: 0}", "guard.hold: 0 is out of range, expected 1 to 86400"),
         ("start-hold: -1", "start-hold: -1 is out of range, expected 0 to 86400"),
-        ("slurm: x.json", "slurm: expected a list, found 'x.json'"),
+        ("slurm: x.json", "slurm: expected a list, found 'x.json'; did you mean [x.json]?"),
         ("state:", "state: expected text, found nothing"),
         ("policy:", "policy: expected a list, found nothing"),
         ("caches: {}", "caches: given twice, first on line 1"),

@@ -503,7 +503,78 @@ def test_paths_that_nobody_judges_and_tags_that_others_would_see(file: Path) -> 
         f"policy[0].leak: {never}",
     ]
     role = "neighbors: [{match: [192.0.2.1], local-role: peer}]\n"
+    rule = rule.replace("{aspa", "{not-found: {action: announce}, aspa")
     assert len(warnings(file, GOOD + role + rule)) == 1
+
+
+@pytest.mark.parametrize(
+    ("neighbors", "rule", "found"),
+    [
+        ("192.0.2.0/24: peer", "from: [192.0.2.1]", []),
+        ("192.0.2.1: peer", "from: [192.0.2.0/24]", []),
+        ("AS64496: peer", "from: [192.0.2.1]", []),
+        ("192.0.2.1: peer", "from: [AS64496]", []),
+        ("192.0.2.1: peer", "", []),
+        ("192.0.2.1: peer", "from: [192.0.2.2, '2001:db8::/32']", ["aspa-invalid", "leak"]),
+        ("AS64496: peer", "from: [AS64497]", ["aspa-invalid", "leak"]),
+        ("192.0.2.1: customer", "from: [192.0.2.1]", ["leak"]),
+        ("192.0.2.1: rs-client", "from: [192.0.2.1]", ["leak"]),
+        ("192.0.2.1: provider", "from: [192.0.2.1]", []),
+    ],
+)
+def test_actions_for_paths_of_neighbors_that_have_none(file: Path, neighbors: str, rule: str, found: list[str]) -> None:
+    match, role = neighbors.split(": ")
+    text = f"neighbors: [{{match: [{match}], local-role: {role}}}]\npolicy:\n  - {{{rule}{', ' if rule else ''}"
+    text += "valid: {action: announce}, to: [192.0.2.9], aspa-invalid: {action: withdraw}, leak: {action: withdraw}}\n"
+    told = [what for _, what in warnings(file, GOOD + text)]
+    assert [what.partition(": never acts: ")[0] for what in told] == [f"policy[0].{key}" for key in found]
+
+
+ALONE = "announces such routes, and the rule announces no others: give 'valid' and 'not-found' their actions"
+NEVER = "never counts: what the validities ask for is more severe"
+
+
+@pytest.mark.parametrize(
+    ("others", "what"),
+    [
+        ("", ALONE),
+        ("invalid: {action: withdraw}", ALONE),
+        ("valid: {action: announce}", None),
+        ("valid: {action: hold}, not-found: {action: hold}, invalid: {action: withdraw}", NEVER),
+    ],
+)
+def test_an_announcement_because_of_a_path_that_nobody_can_mean(file: Path, others: str, what: str | None) -> None:
+    text = "neighbors: [{match: [192.0.2.1], local-role: peer}]\npolicy:\n  - {from: [192.0.2.1], to: [192.0.2.2], "
+    text += f"{others}{', ' if others else ''}aspa-invalid: {{action: announce, local-preference: 10}}}}\n"
+    told = [found for _, found in warnings(file, GOOD + text)]
+    assert told == ([] if what is None else [f"policy[0].aspa-invalid: {what}"])
+
+
+def test_only_to_customer_of_a_rule_that_announces_nothing(file: Path) -> None:
+    text = (
+        "neighbors: [{match: [192.0.2.1], local-role: peer}]\npolicy:\n  - {invalid: {action: withdraw}, otc: true}\n"
+    )
+    told = [found for _, found in warnings(file, GOOD + text)]
+    assert told == ["policy[0].otc: never acts: the rule announces nothing"]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("neighbors: [{match: [64496]}]", "neighbors[0].match[0]: expected text, found '64496'; did you mean AS64496?"),
+        ("slurm: [1]", "slurm[0]: expected text, found '1'; put it in quotes"),
+        ("policy: [{aspa-valid: {action: hold}}]", "policy[0]: unknown key 'aspa-valid'; known here: "),
+        ("policy: [{when: {covered-by: invalid}}]", "expected one of not-found, valid, found 'invalid'"),
+        ("policy: [{when: {communities: ['1:2:3:4']}}]", "expected A:B, large A:B:C, or extended:0x..."),
+        ("policy: [{aspa_invalid: {action: hold}}]", "did you mean 'aspa-invalid'?"),
+    ],
+)
+def test_what_people_write_and_what_they_meant(file: Path, text: str, what: str) -> None:
+    with pytest.raises(config.ConfigError) as error:
+        config.loads(GOOD + text + "\n", file)
+    assert what in str(error.value)
+    assert "mean 'aspa-invalid'" not in str(error.value) or "aspa_" in text
+    assert "mean 'valid'" not in str(error.value)
 
 
 def test_only_to_customer_without_a_role(file: Path) -> None:

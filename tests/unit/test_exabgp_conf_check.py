@@ -221,6 +221,12 @@ RULES = [
     ("- {valid: {action: announce}}", [], "announced to every neighbor but the route's own"),
     ("- {from: [192.0.2.2], valid: {action: announce}}", EXAMPLE, "also to 192.0.2.1 of another AS (eBGP)"),
     ("- {from: [192.0.2.1], valid: {action: announce}}", EXAMPLE, None),
+    ("- {from: [AS64499], to: [192.0.2.1], valid: {action: announce}}", EXAMPLE, "AS64499: no neighbor of ExaBGP"),
+    (
+        "- {from: [10.0.0.0/8], to: [192.0.2.1], valid: {action: announce}}",
+        EXAMPLE,
+        "10.0.0.0/8: no neighbor of ExaBGP",
+    ),
     ("- {from: [192.0.2.1], to: [192.0.2.9], valid: {action: announce}}", EXAMPLE, "192.0.2.9: no neighbor of ExaBGP"),
     (
         "- {from: [192.0.2.1], to: [192.0.2.2], valid: {action: announce}}",
@@ -239,6 +245,23 @@ def test_whom_rules_reach(rule: str, exabgp: str, what: str | None, tmp_path: Pa
     findings = check_receivers(config.examine(file).root, "rtrd.yaml", sessions)
     assert [(each.line, each.severity) for each in findings] == ([(4, "warning")] if what else [])
     assert what is None or what in findings[0].what
+
+
+def test_whom_neighbors_name(tmp_path: Path) -> None:
+    """What names nobody says nothing of anybody; a router that speaks BMP may have such a neighbor."""
+    file, sessions = tmp_path / "rtrd.yaml", check(EXAMPLE, "f").sessions
+    text = "caches:\n  groups: [{name: a, preference: 1, servers: [{host: a}]}]\nneighbors:\n"
+    text += (
+        "  - {match: [192.0.2.1, 192.0.2.0/24], local-role: customer}\n  - {match: [192.0.20.1], local-role: peer}\n"
+    )
+    file.write_text(text)
+    (found,) = check_receivers(config.examine(file).root, "rtrd.yaml", sessions)
+    assert (found.line, found.what.partition(".")[2]) == (
+        5,
+        "match[0]: 192.0.20.1: no neighbor of ExaBGP's configuration",
+    )
+    file.write_text(text + "bmp: {listen: ['127.0.0.1:11019']}\n")
+    assert check_receivers(config.examine(file).root, "rtrd.yaml", sessions) == []
 
 
 def test_the_command(tmp_path: Path) -> None:

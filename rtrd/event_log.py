@@ -169,10 +169,10 @@ class EventLog:
         cause = None if change.cause == UPDATE else self._causes.get(change.cause, _UNKNOWN)
         vrp = change.vrp if cause is None else explanation(change, cause)
         origin = "no origin AS" if change.origin is None else f"AS{change.origin}"
-        was = "new" if change.was is None else f"was {change.was}"
+        was = " (new)" if change.was is None else f" (was {change.was})" if change.was != change.validity else ""
         self.add(
             "route",
-            f"{change.prefix} of {origin} from {neighbor}: {change.validity} ({was}){path_text(change)},"
+            f"{change.prefix} of {origin} from {neighbor}: {change.validity}{was}{path_text(change)},"
             f" {change.decision}: " + reason(change, cause, vrp),
             router=router,
             neighbor=printable(neighbor),

@@ -6,7 +6,7 @@ import argparse
 
 from rtrd.commands import common, http_client
 
-_DONE = {"accept": "the held change of the VRPs is in force now", "reject": "the held change is not applied"}
+_DONE = {"accept": "the held change is in force now", "reject": "the held change is not applied"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -28,12 +28,12 @@ _COLUMNS = (
     terminal.Column("KEPT-BACK", 9, if_room=True),
     terminal.Column("SINCE", terminal.TIME, if_room=True),
     terminal.Column("PATH", 24, if_room=True),
+    terminal.Column("WHY", 24, if_room=True),
 )
 
 
-_OF_DUMP = tuple(
-    one for one in _COLUMNS if one.title not in {"ROUTER", "DECISION", "ASPA", "LEAK", "KEPT-BACK", "SINCE", "PATH"}
-)
+_OF_DAEMON = {"ROUTER", "DECISION", "ASPA", "LEAK", "KEPT-BACK", "SINCE", "PATH", "WHY"}
+_OF_DUMP = tuple(one for one in _COLUMNS if one.title not in _OF_DAEMON)
 
 
 _STYLES = {"valid": "valid", "invalid": "invalid", "unknown": "not-found"}
@@ -130,8 +130,11 @@ def _lines(routes: Iterable[dict[str, Any]], columns: terminal.Columns) -> Itera
                 "KEPT-BACK": (_kept_back(route), ""),
                 "SINCE": ("-" if since is None else terminal.to_second(since), ""),
                 "PATH": ("-" if (path := route.get("as_path")) is None else path or "empty", ""),
+                "WHY": (why := _why(route), ""),
             }
         )
+        if why and not columns.has("WHY"):
+            yield from terminal.wrapped(f"  {why}", columns.most)
     if not count:
         yield "no routes"
 
@@ -139,4 +142,10 @@ def _lines(routes: Iterable[dict[str, Any]], columns: terminal.Columns) -> Itera
 def _kept_back(route: dict[str, Any]) -> str:
     """Say from whom a route is kept back; of several, from how many."""
     those = route.get("kept_back") or []
-    return printable(str(those[0]["neighbor"])) if len(those) == 1 else f"{len(those)} of them" if those else ""
+    return printable(str(those[0]["neighbor"])) if len(those) == 1 else f"{len(those)} neighbors" if those else ""
+
+
+def _why(route: dict[str, Any]) -> str:
+    """Say why a path is invalid, or why the route has leaked; nothing of any other."""
+    wrong = route.get("aspa") == "invalid" or route.get("leak")
+    return printable(route.get("path_reason") or "") if wrong else ""

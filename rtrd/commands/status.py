@@ -25,6 +25,7 @@ from rtrd.commands.status_lines import (
     local_routes,
     never_asked,
     not_needed,
+    paths,
     published,
     waits_for,
 )
@@ -150,7 +151,7 @@ def _router(router: dict[str, Any]) -> Iterator[str]:
     waiting = counted(router["outbox"], "command", "is waiting", "are waiting")
     waiting = "only observed" if router.get("bmp") else waiting
     yield f"  {counted(count, 'neighbor')}; routes: {routes}; {waiting}"
-    yield from (f"  {line}" for line in (*waits_for(router), *local_routes(router), *left_out(router)))
+    yield from (f"  {line}" for line in (*paths(router), *waits_for(router), *local_routes(router), *left_out(router)))
 
 
 def _bird(bird: dict[str, Any]) -> str:

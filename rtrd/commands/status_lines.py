@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -76,6 +77,18 @@ def local_routes(router: dict[str, Any]) -> Iterator[str]:
         counts = ", ".join(f"{routes[validity]} {validity}" for validity in VALIDITIES)
         withdrawn = router.get("local_routes_withdrawn", 0)
         yield f"local routes: {counts}" + (f"; {withdrawn} withdrawn" if withdrawn else "")
+
+
+def paths(router: dict[str, Any]) -> Iterator[str]:
+    """Say what the paths of the router's routes are, where any are judged."""
+    neighbors = router["neighbors"]
+    counts: Counter[str] = Counter()
+    for neighbor in neighbors if isinstance(neighbors, list) else ():
+        counts.update(neighbor.get("paths") or {})
+    if any(counts.values()):
+        judged = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("valid", "unknown", "invalid"))
+        kept = f"; {counted(counts['kept_back'], 'route')} kept back" if counts["kept_back"] else ""
+        yield f"paths: {judged}; {counted(counts['leak'], 'leak')}{kept}"
 
 
 def left_out(router: dict[str, Any]) -> Iterator[str]:

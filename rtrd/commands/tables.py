@@ -23,6 +23,7 @@ from rtrd.commands.status_lines import (
     local_routes,
     never_asked,
     not_needed,
+    paths,
     waits_for,
 )
 from rtrd.commands.terminal import STYLES
@@ -43,7 +44,9 @@ def status(now: dict[str, Any], time: float) -> Iterator[RenderableType]:
             yield Text(f"router {printable(str(router['name']))}: {gone(router)}", STYLES["bad"])
             continue
         yield _router(router, time)
-        yield from (Text(f" {line}") for line in (*waits_for(router), *local_routes(router), *left_out(router)))
+        yield from (
+            Text(f" {line}") for line in (*paths(router), *waits_for(router), *local_routes(router), *left_out(router))
+        )
 
 
 def _coming(server: dict[str, Any]) -> Iterator[str]:

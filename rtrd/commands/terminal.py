@@ -90,9 +90,13 @@ class Columns:
     def __init__(self, columns: Sequence[Column], most: int) -> None:
         """Take the columns that fit into `most`."""
         self.shown = list(columns)
-        self._most = most
+        self.most = most
         while self._needs() > most and (last := [column for column in self.shown if column.if_room]):
             self.shown.remove(last[-1])
+
+    def has(self, title: str) -> bool:
+        """Tell whether a column is shown."""
+        return any(column.title == title for column in self.shown)
 
     def _needs(self) -> int:
         return sum(column.width + 1 for column in self.shown) - 1
@@ -108,10 +112,10 @@ class Columns:
     def _placed(self, cells: Sequence[tuple[str, str]]) -> str:
         lines, line, at, start = [], "", 0, 0
         for (text, style), column in zip(cells, self.shown, strict=True):
-            if text and max(at + 1 if at else 0, start) + len(text) > self._most and at:
+            if text and max(at + 1 if at else 0, start) + len(text) > self.most and at:
                 lines.append(line)
                 line, at = "", 0
-            place = max(at + 1 if at else 0, min(start, max(0, self._most - len(text))))
+            place = max(at + 1 if at else 0, min(start, max(0, self.most - len(text))))
             if text:
                 line += " " * (place - at) + paint(text, style)
                 at = place + len(text)

@@ -91,7 +91,7 @@ def lines(explained: dict[str, Any]) -> Iterator[str]:
         until = "" if held["until"] is None else f" until {printable(held['until'])}"
         same = " still" if held["then"] == found["state"] else ""
         yield (
-            f"  the guard {'keeps out' if held['state'] == 'rejected' else 'holds'} a change of the VRPs{until}"
+            f"  the guard {'keeps out' if held['state'] == 'rejected' else 'holds'} a change{until}"
             f" (by {printable(', '.join(held['cause']))}): with it the route would{same} be {held['then']}"
         )
     if "path" in explained:

@@ -98,7 +98,7 @@ def reason_of(verdict: PathVerdict, asns: Sequence[int], *, neighbor_as: int | N
         return "there is one AS in the path"
     if verdict.procedure == "upstream":
         return "each AS names the next one toward us as its provider"
-    return "the path goes up from provider to provider, and then down, without a hop between that some AS denies"
+    return "each AS names the next one on the way up, and so on the way down; at the top one hop may be of any kind"
 
 
 def why(index: ASPAIndex, attributes: AttributeSet, local_role: LocalRole, neighbor_as: int) -> str:

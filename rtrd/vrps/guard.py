@@ -143,7 +143,7 @@ class Guard:
     def check_held(self) -> None:
         """Raise NothingHeldError when nothing is held or was rejected."""
         if self.state not in ("held", "rejected"):
-            raise NothingHeldError("no VRP change is held")
+            raise NothingHeldError("no change is held")
 
     def accept(self) -> GuardAction:
         """Take what is held or was rejected, as an operator says. Raises NothingHeldError."""
@@ -158,7 +158,7 @@ class Guard:
         if self.state == "rejected":
             raise NothingHeldError("the change is already rejected; the next one will be judged with it")
         if self.state != "held":
-            raise NothingHeldError("no VRP change is held")
+            raise NothingHeldError("no change is held")
         self.state = "rejected"
 
     def _take(self) -> GuardAction:

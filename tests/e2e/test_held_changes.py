@@ -63,7 +63,7 @@ def test_a_rejected_change_stays_out_and_the_next_is_judged_anew(make_chain: Mak
     assert chain.listener.changed_prefixes(seen) == {ROUTES[0].prefix}
     assert chain.ask("status")["guard"] == {"state": "following", "held": None}
     refused = rtrd("reject", "--socket", chain.socket)
-    assert (refused.returncode, refused.stderr) == (1, "rtrd: no VRP change is held\n")
+    assert (refused.returncode, refused.stderr) == (1, "rtrd: no change is held\n")
 
 
 def test_a_backup_that_disagrees_is_held_and_the_return_of_the_first_ends_it(make_chain: MakeChain, lab: Lab) -> None:

@@ -141,7 +141,7 @@ def test_what_the_guard_holds_is_said_by_validate_and_an_exempt_is_not_held(lab:
     assert "slurm" not in found, "the filter has taken nothing away yet"
     assert (found["held"]["cause"], found["held"]["then"]) == (["SLURM files"], "not-found")
     text = one.said("validate", "2001:db8::/32", "AS64497")
-    assert f"the guard holds a change of the VRPs until {found['held']['until']} (by SLURM files)" in text
+    assert f"the guard holds a change until {found['held']['until']} (by SLURM files)" in text
     assert text.endswith(": with it the route would be not-found\n")
     assert one.said("validate", "192.0.2.0/24", "AS1").endswith(": with it the route would still be not-found\n")
     # What is held asserts it, too; an operator's word counts at once.

@@ -158,7 +158,7 @@ class FakeDaemon:
     def accept(self, by: str) -> None:
         assert by.endswith(f"(uid {os.getuid()}, pid {os.getpid()})")
         if not self.held:
-            raise NothingHeldError("no VRP change is held")
+            raise NothingHeldError("no change is held")
         self.held = False
 
     reject = accept
@@ -756,7 +756,7 @@ def test_who_listens_over_tcp_keeps_nobody_at_the_socket_out(by_tcp: Running, mo
 @pytest.mark.parametrize("command", ["accept", "reject"])
 def test_a_held_change_is_decided_once(rtrd: Callable[..., Said], command: str) -> None:
     assert rtrd(command).out.startswith("the held change")
-    assert rtrd(command) == (1, "", "rtrd: no VRP change is held\n")
+    assert rtrd(command) == (1, "", "rtrd: no change is held\n")
 
 
 def test_what_would_change_is_asked_with_both_signs(served: Running, rtrd: Callable[..., Said]) -> None:

@@ -177,5 +177,5 @@ class TestOperator:
         if judging:
             guard.changed(0, pending=True, keep=True)
         for decide in (guard.accept, guard.reject):
-            with pytest.raises(NothingHeldError, match="no VRP change is held"):
+            with pytest.raises(NothingHeldError, match="no change is held"):
                 decide()

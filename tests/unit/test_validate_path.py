@@ -144,7 +144,7 @@ REASONS: list[tuple[str, str, dict[str, Any], str]] = [
         "64503 64502 64501",
         "customer",
         {},
-        "the path goes up from provider to provider, and then down, without a hop between that some AS denies",
+        "each AS names the next one on the way up, and so on the way down; at the top one hop may be of any kind",
     ),
 ]
 

@@ -192,9 +192,9 @@ bool route_retagged(const struct rib *rib, uint32_t number)
     const struct neighbor *neighbor = neighbor_of(rib, route);
     if (set->retagged || neighbor->outdated)
         return true;
-    uint8_t differs = route_differs(rib, number);
-    if (((differs & DIFFERS_BY_OTC) && (route->advertised & rib->otc.changed)) ||
-        ((differs & DIFFERS_BY_KIND) && (route->advertised & rib->rekinded)))
+    uint64_t of_otc = route->advertised & rib->otc.changed, of_kind = route->advertised & rib->rekinded;
+    uint8_t differs = of_otc || of_kind ? route_differs(rib, number) : 0;
+    if ((of_otc && (differs & DIFFERS_BY_OTC)) || (of_kind && (differs & DIFFERS_BY_KIND)))
         return true;
     uint16_t now = route_variant(rib, number);
     for (const struct policies *before = neighbor->policies->before; before; before = before->before)

@@ -27,8 +27,9 @@ from rtrlib.tls import TLSChannel
 
 __all__ = ["NativeLink"]
 
-VRP_OCTETS: Final = 64
-"""Octets of `memory` for which a cache may send a VRP: what one takes in the set, with room to grow."""
+VRP_OCTETS: Final = 256
+"""Octets of `memory` for which a cache may send a VRP: what one takes in the set, with room to grow, while a new set
+replaces an old one."""
 FAREWELL: Final = 256 << 10
 """Octets of the cache that are thrown away before the connection is closed: what is unread then would reset it, and
 the Error Report might be lost."""

@@ -50,10 +50,11 @@ class ApiSections:
         self._counts: dict[str, int] = {}
         self._counting: dict[str, int] = {}
         self._routes: set[str] = set()  # who has sent more than End-of-RIB markers
-        self._spoke: set[str] = set()  # whose UPDATEs came since the last list
+        self._spoke: set[str] = set()  # whose UPDATEs came since the last list was asked for
+        self._speaks: set[str] = set()  # whose UPDATEs came since this one was
         self._suspects: set[str] = set()
         self._silent: set[str] = set()  # whose UPDATEs are counted, and not told
-        self._certain = True  # every line since the last list could be read
+        self._certain = self._reads = True  # every line since then could be read
 
     # -- what comes
 
@@ -62,6 +63,7 @@ class ApiSections:
         self._unproven.discard(address)
         if len(self._spoke) < MOST:
             self._spoke.add(address)
+            self._speaks.add(address)
             self._heard.add(address)
             self._told.add(address)
         if address not in self._silent and self._followed.get(address) is not False:
@@ -78,7 +80,7 @@ class ApiSections:
 
     def unreadable(self) -> None:
         """Take note of a line that makes no sense: it may have been an UPDATE, of whomever."""
-        self._certain = False
+        self._certain = self._reads = False
 
     def text(self, now: float) -> None:
         """Take note of an event that is no JSON."""
@@ -152,6 +154,7 @@ class ApiSections:
                 self._told,
                 self._unproven,
                 self._spoke,
+                self._speaks,
                 self._suspects,
                 self._silent,
                 self._routes,
@@ -198,11 +201,14 @@ class ApiSections:
     def list_begins(self) -> None:
         """Take note that a list is asked for."""
         self._counting = {}
+        self._speaks = set()
+        self._reads = True
 
     def list_over(self) -> bool:
         """Take the end of a list. True: it should be asked for again soon, and what is configured, too.
 
-        The line of an UPDATE may come a moment after it is counted. So it takes two lists to find that none comes.
+        The line of an UPDATE may come a moment after it is counted. So it takes two lists to find that none comes. It may
+        also come while the list does, behind the count of its neighbor: the next list then counts what was told before.
         """
         again = False
         if self._certain:
@@ -211,8 +217,8 @@ class ApiSections:
             self._suspects = grown - self._spoke - self._silent
             again = bool(self._suspects)
         self._counts = self._counting
-        self._spoke.clear()
-        self._certain = True
+        self._spoke, self._certain = self._speaks, self._reads
+        self._speaks = set()
         return again
 
 

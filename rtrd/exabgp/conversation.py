@@ -197,6 +197,7 @@ class Conversation:
         self.neighbors.list_begins()
         if question == NEIGHBORS:
             self.api.list_begins()
+            self.senders.clear()  # so that whose UPDATEs come meanwhile is seen
         self._configuration = ConfigurationReader()
         # Behind it, so that it is known whether ExaBGP answered to the end: 4.2 may fail in the middle, without a word.
         self._write(FENCE, 0)

@@ -345,7 +345,7 @@ class ExaBGP:
             window.heard_version(version, self.clock())
             self._encoder.speak_to(version)
         elif not window.greeted:
-            return  # it is the rest of an answer to a process that is dead
+            window.heard_other(self.clock())  # it is the rest of an answer to a process that is dead
         elif not self.conversation.listed_line(text, window.version or ""):
             self._left_out("neither JSON nor an answer that rtrd asked for", "text")
 

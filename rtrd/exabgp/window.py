@@ -32,8 +32,8 @@ PASSWORD = ("show adj-rib out 0.0.0.1 extensive\n", "show neighbor 0.0.0.1 summa
 """Its questions, by bit, of a neighbor that there is not. They are answered in order, the second with a line."""
 PASSWORD_BITS = 16
 """Half of them of each kind."""
-PASSWORD_PATIENCE = 2.0
-"""Seconds after as many answers as it has, after which they count as its answers, whatever they were."""
+PASSWORD_PATIENCE = 1.5
+"""Seconds of silence after as many answers as it has, after which they count as its answers, whatever they were."""
 AGAIN = 30.0
 """Seconds after which an ExaBGP that has not said its version is asked again."""
 FOREIGN_AFTER = 3.0
@@ -213,6 +213,11 @@ class Window:
         if error:
             self.errors += 1
         return self._take() if self.written else None
+
+    def heard_other(self, now: float) -> None:
+        """Take a line of an answer to a process that is dead: more of it may come."""
+        if self._asked is not None and self._said and not self.greeted:
+            self._asked = now
 
     def heard_fence(self, now: float) -> list[Written]:
         """Take the first line of the answer to a fence: all that was written before it is executed. Gives that."""

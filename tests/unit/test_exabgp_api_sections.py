@@ -179,6 +179,31 @@ def test_a_line_that_is_a_moment_late_is_no_silence_nor_is_one_that_could_not_be
     assert api.follows(PEER)
 
 
+def test_a_line_that_comes_while_the_list_does_is_counted_by_the_next_one() -> None:
+    """ExaBGP 5.0 goes on with its sessions between two rows: the UPDATE is told behind its neighbor's row."""
+    api = ApiSections()
+    api.configured([(PEER, (TOLD,))])
+    for received, told in ((5, True), (6, False), (6, False), (6, False)):
+        api.list_begins()
+        api.counted(PEER, received, families=2)
+        if told:
+            api.update(PEER)
+        assert not api.list_over()
+        assert api.follows(PEER)
+
+
+def test_one_that_could_not_be_read_while_the_list_came_is_no_silence_either() -> None:
+    api = ApiSections()
+    api.configured([(PEER, (TOLD,))])
+    for received, left_out in ((5, True), (6, False), (6, False)):
+        api.list_begins()
+        api.counted(PEER, received, families=2)
+        if left_out:
+            api.unreadable()
+        assert not api.list_over()
+        assert api.follows(PEER)
+
+
 def test_text_is_followed_by_nobody_until_json_comes() -> None:
     api = ApiSections()
     api.configured([(PEER, (TOLD,))])

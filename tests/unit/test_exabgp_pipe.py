@@ -410,6 +410,18 @@ async def test_a_list_that_has_a_session_as_down_while_it_comes_up_costs_nothing
     assert (pipe.router.bgp_sessions.agreed, pipe.router.bgp_sessions.kept()) == ({}, [])
 
 
+async def test_updates_that_come_while_exabgp_lists_its_neighbors_are_no_silence(pipe: Pipe) -> None:
+    """Its row counts those before; the next list counts them, and they were told. Lines like one before, too."""
+    opens_and_up = sample_lines("session-up-addpath-both", "packets-4.2.21")
+    told = sample("addpath-both-v4", "packets-4.2.21") + b"\n"
+    await pipe.greet()
+    await pipe.say(b"".join(line + b"\n" for line in opens_and_up) + told)
+    for updates, meanwhile in ((1, told), (2, b""), (2, b""), (2, b"")):
+        await listed(pipe, row(PEER, "ESTABLISHED"), b"   update:  0  %d\n" % updates, meanwhile)
+        assert pipe.router.api.follows(PEER)
+    assert len(pipe.router.engine.table) > 0
+
+
 async def test_a_neighbor_that_is_not_listed_any_more_is_no_receiver(pipe: Pipe) -> None:
     await pipe.greet()
     await listed(pipe, row(PEER, "ESTABLISHED"), row(LISTENER, "ESTABLISHED"))

@@ -218,6 +218,23 @@ def test_as_many_answers_as_questions_are_enough_if_no_more_come() -> None:
     assert link.fill() == COMMANDS
 
 
+def test_while_lines_of_another_answer_come_there_is_no_silence() -> None:
+    """A process that is dead asked for a long list, behind as many commands as there are questions."""
+    link = Link()
+    link.window.start(link.now)
+    link.answers_version()
+    for _ in (link.window.says(link.now) or "").splitlines():
+        link._done()
+    for _ in range(3):
+        link.now += PASSWORD_PATIENCE / 2
+        link.window.heard_other(link.now)
+        assert link.window.says(link.now) is None
+        assert not link.window.greeted
+    link.now += PASSWORD_PATIENCE
+    assert link.window.says(link.now) is None
+    assert link.window.greeted
+
+
 # -- acks on
 
 

@@ -207,8 +207,8 @@ class ApiSections:
     def list_over(self) -> bool:
         """Take the end of a list. True: it should be asked for again soon, and what is configured, too.
 
-        The line of an UPDATE may come a moment after it is counted. So it takes two lists to find that none comes. It may
-        also come while the list does, behind the count of its neighbor: the next list then counts what was told before.
+        The line of an UPDATE may come a moment after it is counted. So it takes two lists to find that none comes. It
+        may also come while the list does, behind the count of its neighbor: the next list counts what was told by then.
         """
         again = False
         if self._certain:

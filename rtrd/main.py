@@ -50,16 +50,17 @@ class Service:
     def app(self) -> web.Application:
         """Give the application: each of its handlers is given the parts that it asks."""
         daemon, registry = self.daemon, self.daemon.registry
+        paths = PathQuery(daemon.vrp_set, daemon.aspas)
         whatif = WhatIf(daemon.vrp_set, daemon.slurm, daemon.exempts, daemon.routers)
         return make_app(
             (
                 StateQueries(registry, daemon.health, daemon.effective, self.trend, dump=self.dump),
                 VRPQueries(
-                    daemon.effective, daemon.caches, daemon.slurm, daemon.exempts, daemon.guarding, daemon.aspas
+                    daemon.effective, daemon.caches, daemon.slurm, daemon.exempts, daemon.guarding, daemon.aspas, paths
                 ),
                 ASPAQueries(daemon.aspas, daemon.caches),
                 ASPASuggestionQuery(daemon.aspas, daemon.routers),
-                PathQuery(daemon.vrp_set, daemon.aspas),
+                paths,
                 PathWhatIfQuery(daemon.aspas, daemon.routers),
                 RouteQueries(daemon.routers),
                 HistoryQueries(daemon.history),

@@ -1,20 +1,49 @@
-"""Whether ASPAs allow an AS path: what `rtrd validate-path` asks."""
+"""Whether ASPAs allow an AS path: what `rtrd validate-path` asks, and `rtrd validate` of a route with its path."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
-from rtrd.api.requests import get
+from rtrd.api.requests import YES_NO, get
 from rtrd.api.responses import error, json
 from rtrd.base.errors import NotReadyError
 from rtrd.base.notation import parse_asn
-from rtrd.rib.paths import explain_path, parse_path, parse_role
+from rtrd.rib.paths import Path, explain_path, parse_path, parse_role
 from rtrd.vrps.aspas import ASPASet
+from rtrlib.aspa_paths import LocalRole
 from rtrlib.vrp_set import VRPSet
 
-_YES_NO: Final = {"yes": True, "no": False}
+PARAMETERS: Final = ("path", "local-role", "neighbor-as", "as-set")
+"""What says which path is meant, and from whom."""
+
+
+class PathQuestion(NamedTuple):
+    """What is asked of a path: the arguments of `explain_path`."""
+
+    path: Path
+    local_role: LocalRole
+    neighbor_as: int | None
+    as_set: bool
+
+
+def read(query: Mapping[str, str]) -> PathQuestion | None:
+    """Read what is asked of a path; None: nothing.
+
+    Raises:
+        ValueError: with a sentence.
+
+    """
+    if not query.keys() & set(PARAMETERS):
+        return None
+    if not {"path", "local-role"} <= query.keys():
+        raise ValueError("path and local-role go together, and neighbor-as and as-set with them")
+    if (as_set := query.get("as-set", "no")) not in YES_NO:
+        raise ValueError("as-set: expected yes or no")
+    neighbor_as = parse_asn(query["neighbor-as"]) if "neighbor-as" in query else None
+    return PathQuestion(parse_path(query["path"]), parse_role(query["local-role"]), neighbor_as, YES_NO[as_set])
 
 
 class PathQuery:
@@ -27,16 +56,16 @@ class PathQuery:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [get("/api/v1/path", self._path, "path", "local-role", "neighbor-as", "as-set")]
+        return [get("/api/v1/path", self._path, *PARAMETERS)]
 
     async def _path(self, request: web.Request) -> web.Response:
-        query = request.query
-        if not {"path", "local-role"} <= query.keys():
+        if not {"path", "local-role"} <= request.query.keys() or (question := read(request.query)) is None:
             return error(400, "expected /api/v1/path?path=AS,AS&local-role=ROLE")
-        if (as_set := query.get("as-set", "no")) not in _YES_NO:
-            return error(400, "as-set: expected yes or no")
-        path, role = parse_path(query["path"]), parse_role(query["local-role"])
-        neighbor_as = parse_asn(query["neighbor-as"]) if "neighbor-as" in query else None
         if not self._vrp_set.usable:
             raise NotReadyError("no ASPA set is usable yet: no cache has answered")
-        return json(explain_path(self._aspas.index, path, role, neighbor_as=neighbor_as, as_set=_YES_NO[as_set]))
+        return json(self.answer(question))
+
+    def answer(self, question: PathQuestion) -> dict[str, Any]:
+        """Judge a path."""
+        path, role, neighbor_as, as_set = question
+        return explain_path(self._aspas.index, path, role, neighbor_as=neighbor_as, as_set=as_set)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from rtrd.api import scrape, selection
+from rtrd.api import path_query, scrape, selection
 from rtrd.api.aspa_queries import entries
 from rtrd.api.requests import YES_NO, choice, get, wanted_prefix
 from rtrd.api.responses import error, json, json_of, stream
@@ -22,6 +22,7 @@ from rtrd.base.notation import parse_asn, parse_prefix
 from rtrd.base.registry import Registry
 from rtrd.caches import Caches
 from rtrd.health import Health
+from rtrd.rib.paths import check_origin
 from rtrd.rib.validity import explain
 from rtrd.rib.whatif import validity_then
 from rtrd.version import __version__
@@ -108,8 +109,10 @@ class VRPQueries:
         exempts: Exempts,
         guarding: Guarding,
         aspa_set: ASPASet,
+        paths: path_query.PathQuery,
     ) -> None:
         self._aspa_set = aspa_set
+        self._paths = paths
         self._slurm = slurm
         self._exempts = exempts
         self._guarding = guarding
@@ -123,8 +126,8 @@ class VRPQueries:
         return [
             get("/json", self._vrp_file, "prefix", *selection.PARAMETERS),
             get("/vrps", self._vrps, "prefix", "covering"),
-            get("/validity", self._validity, "prefix", "asn"),
-            get("/api/v1/validity/{asn}/{prefix:.+}", self._validity),
+            get("/validity", self._validity, "prefix", "asn", *path_query.PARAMETERS),
+            get("/api/v1/validity/{asn}/{prefix:.+}", self._validity, *path_query.PARAMETERS),
             get("/diff", self._diff, "cache"),
         ]
 
@@ -133,6 +136,8 @@ class VRPQueries:
         if not {"asn", "prefix"} <= given.keys():
             return error(400, "expected /validity?asn=ASN&prefix=PREFIX")
         prefix, asn = parse_prefix(given["prefix"]), parse_asn(given["asn"])
+        if (question := path_query.read(request.query)) is not None:
+            check_origin(question.path, asn)
         if not self._vrp_set.usable:
             raise NotReadyError("no VRP set is usable yet: no cache has answered")
         covering = self._vrp_set.covering(str(prefix))
@@ -150,6 +155,8 @@ class VRPQueries:
                 "until": held["until"],
                 "then": validity_then(self._vrp_set, str(prefix), asn),
             }
+        if question is not None:
+            explained["path"] = self._paths.answer(question)
         return json(explained)
 
     def _by_slurm(self, asserted: list[VRP], filtered: list[VRP]) -> dict[str, Any]:

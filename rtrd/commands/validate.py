@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from rtrd.base import socket_paths
 from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE, DONE, FAILED
 from rtrd.commands import common, http_client, terminal, validate_path
 from rtrd.rib import validity
+from rtrd.rib.paths import check_origin
 from rtrd.vrps import allow_bad
 
 _LISTS = (("matched", "matches"), ("unmatched_as", "other AS"), ("unmatched_length", "too short"))
@@ -55,21 +55,18 @@ def _misused(args: argparse.Namespace) -> str | None:
         return "--local-role and --neighbor-as are for --path" if args.local_role or args.neighbor_as else None
     if args.local_role is None:
         return "--path needs --local-role: what we are to the neighbor"
-    if args.path.asns[-1:] not in ((args.asn,), ()) and not args.path.as_set:
-        return f"--path ends with AS{args.path.asns[-1]}, but the origin is AS{args.asn}"
+    try:
+        check_origin(args.path, args.asn)
+    except ValueError as error:
+        return str(error)
     return None
 
 
 def _asked(args: argparse.Namespace) -> int:
     """Ask the daemon."""
-    request = http_client.url(f"/api/v1/validity/AS{args.asn}/{args.prefix}")
-    if args.path is None:
-        return common.ask(args, request, lambda answer: lines(answer.value()))
-    with http_client.ask(socket_paths.socket_path(args.socket), request) as answer:
-        explained = answer.value()
-    explained["path"] = validate_path.by_daemon(args, args.path)
-    common.show(args, explained, lines(explained))
-    return DONE
+    query = None if args.path is None else validate_path.question(args, args.path)
+    request = http_client.url(f"/api/v1/validity/AS{args.asn}/{args.prefix}", query)
+    return common.ask(args, request, lambda answer: lines(answer.value()))
 
 
 def lines(explained: dict[str, Any]) -> Iterator[str]:

@@ -97,16 +97,22 @@ def by_daemon(args: argparse.Namespace, path: Path, *, as_set: bool = False) -> 
     """Have the daemon judge a path."""
     if len(path.asns) > MOST_ASKED:
         raise ValueError(f"a path of {len(path.asns)} AS numbers: the daemon takes at most {MOST_ASKED}; use --vrps")
-    query = {"path": " ".join(map(str, path.asns)), "local-role": args.local_role}
-    if args.neighbor_as is not None:
-        query["neighbor-as"] = str(args.neighbor_as)
-    if as_set or path.as_set:
-        query["as-set"] = "yes"
+    query = question(args, path, as_set=as_set)
     from rtrd.base import socket_paths
 
     with http_client.ask(socket_paths.socket_path(args.socket), http_client.url("/api/v1/path", query)) as answer:
         found: dict[str, Any] = answer.value()
     return found
+
+
+def question(args: argparse.Namespace, path: Path, *, as_set: bool = False) -> dict[str, str]:
+    """Give the query by which the daemon is asked of a path."""
+    query = {"path": " ".join(map(str, path.asns)), "local-role": args.local_role}
+    if args.neighbor_as is not None:
+        query["neighbor-as"] = str(args.neighbor_as)
+    if as_set or path.as_set:
+        query["as-set"] = "yes"
+    return query
 
 
 def _answer(args: argparse.Namespace, explain: Explain) -> int:

@@ -47,6 +47,12 @@ def parse_path(text: str) -> Path:
     return Path(_asns(words), sets > 0)
 
 
+def check_origin(path: Path, asn: int) -> None:
+    """See that a path may be that of a route with this origin AS. ValueError, with a sentence: it ends with another."""
+    if path.asns[-1:] not in ((asn,), ()) and not path.as_set:
+        raise ValueError(f"the path ends with AS{path.asns[-1]}, but the origin is AS{asn}")
+
+
 def path_text(segments: Sequence[Segment]) -> str | None:
     """Write a path as `parse_path` reads it, segments of confederations in parentheses; None: too long to be shown."""
     if sum(len(segment.asns) for segment in segments) > MOST_SHOWN:

@@ -23,6 +23,7 @@ from rtrd.api.app import Handlers, make_app
 from rtrd.api.aspa_queries import ASPAQueries
 from rtrd.api.changes_api import ChangeHandlers
 from rtrd.api.live import Live
+from rtrd.api.path_query import PathQuery
 from rtrd.api.queries import StateQueries, VRPQueries
 from rtrd.api.route_queries import RouteQueries
 from rtrd.api.server import APIServer
@@ -136,7 +137,7 @@ class FakeDaemon:
         slurm: Any = SimpleNamespace(reasons=Reasons())
         return [
             StateQueries(self.registry, Health(self.registry, lambda: self.why), fake, fake, dump=self.dump),
-            VRPQueries(fake, caches, slurm, fake, fake, self.aspa_set),
+            VRPQueries(fake, caches, slurm, fake, fake, self.aspa_set, PathQuery(fake, self.aspa_set)),
             ASPAQueries(self.aspa_set, caches),
             RouteQueries(AllRouters([self])),  # type: ignore[arg-type]
             WhatIfQueries(fake),
@@ -489,6 +490,11 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
         ("/routes?prefix=x", "'x' is not a prefix: expected ADDRESS/LENGTH"),
         ("/vrps?prefix=10.0.0.1/8", "'10.0.0.1/8' is not a prefix: it has host bits set, expected 10.0.0.0/8"),
         ("/validity?asn=1", "expected /validity?asn=ASN&prefix=PREFIX"),
+        (
+            "/validity?asn=1&prefix=10.0.0.0/8&path=1",
+            "path and local-role go together, and neighbor-as and as-set with them",
+        ),
+        ("/validity?asn=1&prefix=10.0.0.0/8&path=2&local-role=peer", "the path ends with AS2, but the origin is AS1"),
         ("/api/v1/validity/ASx/10.0.0.0/8", "'ASx' is not an AS number: expected 0 to 4294967295, with or without AS"),
         ("/routes?covered=1", "covered: expected one of yes, no"),
         ("/routes?neighbor=x", "'x' is not an IP address: expected one as 192.0.2.1 or 2001:db8::1"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rtrd import cli
+from rtrd.commands import http_client
 from rtrd.rib.paths import explain_path, parse_path, parse_role
 from rtrlib import aspas
 from rtrlib.aspas import ASPAIndex
@@ -107,12 +108,17 @@ def test_a_route_and_its_path_at_once(file: Path) -> None:
     assert (found["validated_route"]["validity"]["state"], found["path"]["outcome"]) == ("not-found", "invalid")
     wrong = {
         "--path needs --local-role: what we are to the neighbor": ("--path", "64501"),
-        "--path ends with AS64502, but the origin is AS64501": ("--path", "64502", "--local-role", "peer"),
+        "the path ends with AS64502, but the origin is AS64501": ("--path", "64502", "--local-role", "peer"),
         "--local-role and --neighbor-as are for --path": ("--local-role", "peer"),
     }
     for sentence, more in wrong.items():
         done = rtrd(*words, *more)
         assert (done.returncode, done.stderr) == (cli.BAD_USAGE, f"rtrd validate: {sentence}\n")
+
+
+def get(one: StillDaemon, request: str) -> Any:
+    with http_client.ask(one.socket, request) as answer:
+        return answer.value()
 
 
 def test_the_daemon_is_asked_for_both(tmp_path: Path) -> None:
@@ -127,7 +133,11 @@ def test_the_daemon_is_asked_for_both(tmp_path: Path) -> None:
         asked = ("--socket", one.socket, "--local-role", "customer", "--json")
         whole = json.loads(rtrd("validate", "192.0.2.0/24", "64501", "--path", "64502 64501", *asked).stdout)
         alone = json.loads(rtrd("validate-path", *asked, "64502", "64501").stdout)
+        query = "path=64502%2064501&local-role=customer"
+        by_api = get(one, f"/api/v1/validity/AS64501/192.0.2.0/24?{query}")
+        assert get(one, f"/validity?prefix=192.0.2.0/24&asn=64501&{query}") == by_api
         thread.run(one.__aexit__())
+    assert whole == by_api
     assert whole["path"] == alone
     assert alone["outcome"] == "valid", "two ASes, one of them our provider"
 

@@ -50,7 +50,7 @@ class Service:
     def app(self) -> web.Application:
         """Give the application: each of its handlers is given the parts that it asks."""
         daemon, registry = self.daemon, self.daemon.registry
-        paths = PathQuery(daemon.vrp_set, daemon.aspas)
+        paths = PathQuery(daemon.vrp_set, daemon.aspas, daemon.guarding)
         whatif = WhatIf(daemon.vrp_set, daemon.slurm, daemon.exempts, daemon.routers)
         return make_app(
             (

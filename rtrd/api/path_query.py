@@ -13,7 +13,9 @@ from rtrd.base.errors import NotReadyError
 from rtrd.base.notation import parse_asn
 from rtrd.rib.paths import Path, explain_path, parse_path, parse_role
 from rtrd.vrps.aspas import ASPASet
+from rtrd.vrps.guarding import Guarding
 from rtrlib.aspa_paths import LocalRole
+from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp_set import VRPSet
 
 PARAMETERS: Final = ("path", "local-role", "neighbor-as", "as-set")
@@ -27,6 +29,10 @@ class PathQuestion(NamedTuple):
     local_role: LocalRole
     neighbor_as: int | None
     as_set: bool
+
+    def explain(self, index: ASPAIndex) -> dict[str, Any]:
+        """Judge the path by these ASPAs."""
+        return explain_path(index, self.path, self.local_role, neighbor_as=self.neighbor_as, as_set=self.as_set)
 
 
 def read(query: Mapping[str, str]) -> PathQuestion | None:
@@ -49,10 +55,12 @@ def read(query: Mapping[str, str]) -> PathQuestion | None:
 class PathQuery:
     """What the ASPAs in force say of a path."""
 
-    def __init__(self, vrp_set: VRPSet, aspas: ASPASet) -> None:
-        """`vrp_set`: while it is not usable, nor are the ASPAs: they come together."""
+    def __init__(self, vrp_set: VRPSet, aspas: ASPASet, guarding: Guarding) -> None:
+        """`vrp_set`: while it is not usable, nor are the ASPAs: they come together. `guarding`: may hold a change."""
         self._vrp_set = vrp_set
         self._aspas = aspas
+        self._guarding = guarding
+        self._due = ASPAIndex(b"")
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
@@ -66,6 +74,18 @@ class PathQuery:
         return json(self.answer(question))
 
     def answer(self, question: PathQuestion) -> dict[str, Any]:
-        """Judge a path."""
-        path, role, neighbor_as, as_set = question
-        return explain_path(self._aspas.index, path, role, neighbor_as=neighbor_as, as_set=as_set)
+        """Judge a path; while a change of ASPAs is held, also with it."""
+        explained = question.explain(self._aspas.index)
+        guard = self._guarding.status()
+        if (held := guard["held"]) is not None and self._aspas.pending:
+            if self._due.held is not self._aspas.due:
+                self._due = ASPAIndex(self._aspas.due)
+            then = question.explain(self._due)
+            explained["held"] = {
+                "state": guard["state"],
+                "cause": held["cause"],
+                "until": held["until"],
+                "then": then["outcome"],
+                "reason": then["reason"],
+            }
+        return explained

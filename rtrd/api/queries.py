@@ -22,7 +22,7 @@ from rtrd.base.notation import parse_asn, parse_prefix
 from rtrd.base.registry import Registry
 from rtrd.caches import Caches
 from rtrd.health import Health
-from rtrd.rib.paths import check_origin
+from rtrd.rib.paths import origin_of
 from rtrd.rib.validity import explain
 from rtrd.rib.whatif import validity_then
 from rtrd.version import __version__
@@ -135,9 +135,9 @@ class VRPQueries:
         given = {**request.query, **request.match_info}
         if not {"asn", "prefix"} <= given.keys():
             return error(400, "expected /validity?asn=ASN&prefix=PREFIX")
-        prefix, asn = parse_prefix(given["prefix"]), parse_asn(given["asn"])
-        if (question := path_query.read(request.query)) is not None:
-            check_origin(question.path, asn)
+        prefix, said = parse_prefix(given["prefix"]), parse_asn(given["asn"])
+        question = path_query.read(request.query)
+        asn = said if question is None else origin_of(question.path, said)
         if not self._vrp_set.usable:
             raise NotReadyError("no VRP set is usable yet: no cache has answered")
         covering = self._vrp_set.covering(str(prefix))

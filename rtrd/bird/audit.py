@@ -176,7 +176,7 @@ def _announce(table: RouteTable, waiting: dict[tuple[int, int | None], list[str]
 
 
 def _reason(prefix: str, origin: int | None, vrp_set: VRPSet) -> str:
-    """Say why a route is invalid. No VRP matches the origin NONE, as none matches AS 0."""
+    """Say why a route is invalid."""
     covering = (entry.vrp for entry in vrp_set.covering(prefix))
-    validity = explain(ipaddress.ip_network(prefix), origin or 0, covering)["validated_route"]["validity"]
+    validity = explain(ipaddress.ip_network(prefix), origin, covering)["validated_route"]["validity"]
     return str(validity["reason"])

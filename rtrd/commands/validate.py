@@ -11,7 +11,7 @@ from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE, DONE, FAILED
 from rtrd.commands import common, http_client, terminal, validate_path
 from rtrd.rib import validity
-from rtrd.rib.paths import check_origin
+from rtrd.rib.paths import origin_of
 from rtrd.vrps import allow_bad
 
 _LISTS = (("matched", "matches"), ("unmatched_as", "other AS"), ("unmatched_length", "too short"))
@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"rtrd validate: {error}", file=sys.stderr)
         return FAILED
     covering = [found.vrp for found in common.vrp_set_of(file.packed).covering(str(args.prefix))]
-    explained = validity.explain(args.prefix, args.asn, covering)
+    origin = args.asn if args.path is None else origin_of(args.path, args.asn)
+    explained = validity.explain(args.prefix, origin, covering)
     if args.path is not None:
         explained["path"] = validate_path.by_file(args, args.path, file)
     common.show(args, explained, lines(explained))
@@ -56,7 +57,7 @@ def _misused(args: argparse.Namespace) -> str | None:
     if args.local_role is None:
         return "--path needs --local-role: what we are to the neighbor"
     try:
-        check_origin(args.path, args.asn)
+        origin_of(args.path, args.asn)
     except ValueError as error:
         return str(error)
     return None
@@ -75,7 +76,7 @@ def lines(explained: dict[str, Any]) -> Iterator[str]:
     route, found = whole["route"], whole["validity"]
     reason = f" ({found['reason']})" if "reason" in found else ""
     state = terminal.paint(f"{found['state']}{reason}", found["state"])
-    yield f"{route['prefix']} {route['origin_asn']}: {state}: {found['description']}"
+    yield f"{route['prefix']} {route['origin_asn'] or 'without an origin AS'}: {state}: {found['description']}"
     for key, label in _LISTS:
         for vrp in found["VRPs"][key]:
             yield f"  {label:<10} {_vrp(vrp)}"
@@ -85,12 +86,7 @@ def lines(explained: dict[str, Any]) -> Iterator[str]:
     for vrp in slurm.get("filtered", ()):
         yield f"  filtered   {_vrp(vrp)} does not count by {_by(vrp['by'])}"
     if (held := explained.get("held")) is not None:
-        until = "" if held["until"] is None else f" until {printable(held['until'])}"
-        same = " still" if held["then"] == found["state"] else ""
-        yield (
-            f"  the guard {'keeps out' if held['state'] == 'rejected' else 'holds'} a change{until}"
-            f" (by {printable(', '.join(held['cause']))}): with it the route would{same} be {held['then']}"
-        )
+        yield validate_path.held_line(held, "route", found["state"])
     if "path" in explained:
         yield from validate_path.lines(explained["path"])
 

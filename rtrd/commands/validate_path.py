@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE, DONE, FAILED
 from rtrd.commands import common, http_client, terminal
 from rtrd.rib.paths import Path, explain_path, parse_path, sentence_of
@@ -65,8 +66,8 @@ def _path(text: str) -> Path:
         path = parse_path(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    if len(path.asns) > MOST_ASKED:
-        raise argparse.ArgumentTypeError(f"a path of {len(path.asns)} AS numbers: expected at most {MOST_ASKED}")
+    if path.length > MOST_ASKED:
+        raise argparse.ArgumentTypeError(f"a path of {path.length} AS numbers: expected at most {MOST_ASKED}")
     return path
 
 
@@ -95,8 +96,8 @@ def run(args: argparse.Namespace) -> int:
 
 def by_daemon(args: argparse.Namespace, path: Path, *, as_set: bool = False) -> dict[str, Any]:
     """Have the daemon judge a path."""
-    if len(path.asns) > MOST_ASKED:
-        raise ValueError(f"a path of {len(path.asns)} AS numbers: the daemon takes at most {MOST_ASKED}; use --vrps")
+    if path.length > MOST_ASKED:
+        raise ValueError(f"a path of {path.length} AS numbers: the daemon takes at most {MOST_ASKED}; use --vrps")
     query = question(args, path, as_set=as_set)
     from rtrd.base import socket_paths
 
@@ -107,10 +108,10 @@ def by_daemon(args: argparse.Namespace, path: Path, *, as_set: bool = False) -> 
 
 def question(args: argparse.Namespace, path: Path, *, as_set: bool = False) -> dict[str, str]:
     """Give the query by which the daemon is asked of a path."""
-    query = {"path": " ".join(map(str, path.asns)), "local-role": args.local_role}
+    query = {"path": path.text, "local-role": args.local_role}
     if args.neighbor_as is not None:
         query["neighbor-as"] = str(args.neighbor_as)
-    if as_set or path.as_set:
+    if as_set:
         query["as-set"] = "yes"
     return query
 
@@ -148,7 +149,7 @@ def _each(args: argparse.Namespace, texts: Iterable[str], explain: Explain) -> N
 
 def summary(explained: dict[str, Any]) -> str:
     """Return the line for a path: its outcome, and why."""
-    path = " ".join(map(str, explained["path"])) or "empty path"
+    path = explained["as_path"] or "empty path"
     outcome = explained["outcome"]
     return f"{path}: {terminal.paint(outcome, STYLES[outcome])} ({explained['procedure']}): {explained['reason']}"
 
@@ -161,3 +162,16 @@ def lines(explained: dict[str, Any]) -> Iterator[str]:
     for number, hop in enumerate(hops):
         where = "" if not down else "up    " if number < len(hops) // 2 else "down  "
         yield f"  {where}{sentence_of(hop)}"
+    if (held := explained.get("held")) is not None:
+        why = "" if held["then"] == explained["outcome"] else f": {held['reason']}"
+        yield held_line(held, "path", explained["outcome"]) + why
+
+
+def held_line(held: dict[str, Any], what: str, now: str) -> str:
+    """Return the line that says what a route or its path would be with a change that the guard holds."""
+    until = "" if held["until"] is None else f" until {printable(held['until'])}"
+    same = " still" if held["then"] == now else ""
+    return (
+        f"  the guard {'keeps out' if held['state'] == 'rejected' else 'holds'} a change{until}"
+        f" (by {printable(', '.join(held['cause']))}): with it the {what} would{same} be {held['then']}"
+    )

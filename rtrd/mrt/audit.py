@@ -16,7 +16,6 @@ from rtrlib.vrp_set import VALIDITIES, VRPSet
 
 TOP: Final = 10
 """Origin ASes that are named as those with the most invalid routes."""
-_AS_NONE: Final = 0  # matches no VRP (RFC 6483 section 4), as origin NONE does
 
 
 class Reading(NamedTuple):
@@ -150,8 +149,7 @@ def _invalid(dump: TableDump, route: DumpRoute, vrps: VRPSet) -> dict[str, Any]:
 
 def _reason(route: DumpRoute, vrps: VRPSet) -> str | None:
     covering = [found.vrp for found in vrps.covering(route.prefix)]
-    origin = _AS_NONE if route.origin is None else route.origin
-    found = validity.explain(parse_prefix(route.prefix), origin, covering)["validated_route"]["validity"]
+    found = validity.explain(parse_prefix(route.prefix), route.origin, covering)["validated_route"]["validity"]
     return str(found["reason"]) if "reason" in found else None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from rtrd.base.notation import parse_asn, said
-from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, ONLY_TO_CUSTOMER, AttributeSet, Segment
+from rtrd.rib.attributes import AS_SEQUENCE, AS_SET, ONLY_TO_CUSTOMER, AttributeSet, Segment, origin_as
 from rtrlib.aspa_paths import LOCAL_ROLES, Hop, LocalRole, PathVerdict, verify_path
 from rtrlib.aspas import ASPAIndex
 
@@ -19,16 +19,34 @@ MOST_ASNS: Final = 20_000
 MOST_SHOWN: Final = 255
 """AS numbers of a path in a list of routes: a neighbor can make it as long as an UPDATE."""
 Way = Literal["comes from", "goes to"]
-_SET: Final = re.compile(r"\{[^{}]*\}")
+_SET: Final = re.compile(r"(\{[^{}]*\})")
 
 
 class Path(NamedTuple):
     """A path as people write it."""
 
-    asns: tuple[int, ...]
-    """The neighbor first, the origin last."""
-    as_set: bool = False
-    """It also has an AS_SET."""
+    segments: tuple[Segment, ...]
+    """AS_SEQUENCEs and AS_SETs: the neighbor first, the origin last."""
+
+    @property
+    def asns(self) -> tuple[int, ...]:
+        """The AS numbers of its AS_SEQUENCEs."""
+        return tuple(asn for segment in self.segments if segment.kind == AS_SEQUENCE for asn in segment.asns)
+
+    @property
+    def as_set(self) -> bool:
+        """It has an AS_SET."""
+        return any(segment.kind == AS_SET for segment in self.segments)
+
+    @property
+    def length(self) -> int:
+        """How many AS numbers it has, those of AS_SETs, too."""
+        return sum(len(segment.asns) for segment in self.segments)
+
+    @property
+    def text(self) -> str:
+        """As `parse_path` reads it."""
+        return _text(self.segments)
 
 
 def parse_path(text: str) -> Path:
@@ -38,25 +56,36 @@ def parse_path(text: str) -> Path:
         ValueError: with a sentence.
 
     """
-    sequence, sets = _SET.subn(" ", text)
-    words = sequence.replace(",", " ").split()
-    if len(words) > MOST_ASNS:
-        raise ValueError(f"a path of {len(words)} AS numbers: expected at most {MOST_ASNS}")
-    for each in _SET.findall(text):
-        _asns(each[1:-1].replace(",", " ").split())
-    return Path(_asns(words), sets > 0)
+    between_sets = [piece.strip("{}") if number % 2 else piece for number, piece in enumerate(_SET.split(text))]
+    pieces = [piece.replace(",", " ").split() for piece in between_sets]
+    if (count := sum(map(len, pieces))) > MOST_ASNS:
+        raise ValueError(f"a path of {count} AS numbers: expected at most {MOST_ASNS}")
+    kinds = (AS_SET if number % 2 else AS_SEQUENCE for number in range(len(pieces)))
+    found = [Segment(kind, _asns(words)) for kind, words in zip(kinds, pieces, strict=True)]
+    return Path(tuple(segment for segment in found if segment.asns or segment.kind == AS_SET))
 
 
-def check_origin(path: Path, asn: int) -> None:
-    """See that a path may be that of a route with this origin AS. ValueError, with a sentence: it ends with another."""
-    if path.asns[-1:] not in ((asn,), ()) and not path.as_set:
-        raise ValueError(f"the path ends with AS{path.asns[-1]}, but the origin is AS{asn}")
+def origin_of(path: Path, asn: int) -> int | None:
+    """Give the origin AS of a route that is said to be of this AS, by its path; None: NONE (RFC 6811 section 2).
+
+    Raises:
+        ValueError: with a sentence: the path ends with another AS.
+
+    """
+    found = origin_as(path.segments, asn)
+    if found not in (asn, None):
+        raise ValueError(f"the path ends with AS{found}, but the origin is AS{asn}")
+    return found
 
 
 def path_text(segments: Sequence[Segment]) -> str | None:
     """Write a path as `parse_path` reads it, segments of confederations in parentheses; None: too long to be shown."""
     if sum(len(segment.asns) for segment in segments) > MOST_SHOWN:
         return None
+    return _text(segments)
+
+
+def _text(segments: Iterable[Segment]) -> str:
     parts = []
     for kind, asns in segments:
         form, mark = _FORMS.get(kind, ("({})", " "))
@@ -68,7 +97,10 @@ _FORMS: Final = {AS_SEQUENCE: ("{}", " "), AS_SET: ("{{{}}}", ",")}
 
 
 def _asns(words: Iterable[str]) -> tuple[int, ...]:
-    return tuple(map(parse_asn, words))
+    found = tuple(map(parse_asn, words))
+    if 0 in found:
+        raise ValueError("AS 0 is in no path (RFC 7607)")
+    return found
 
 
 def explain_path(
@@ -79,6 +111,7 @@ def explain_path(
     verdict = verify_path(index, path.asns, local_role, neighbor_as=neighbor_as, as_set=as_set)
     return {
         "path": list(path.asns),
+        "as_path": path.text,
         "outcome": verdict.outcome,
         "procedure": verdict.procedure,
         "local_role": local_role,

@@ -177,11 +177,14 @@ def vrp_impact(vrp_set: VRPSet, tables: Iterable[RouteTable], pending: VRPChange
     return Impact(tables, lambda table: TableWhatIf(table, View(vrp_set, due=True), pending))
 
 
-def validity_then(vrp_set: VRPSet, prefix: str, asn: int) -> str:
-    """Give the validity that a route would have if all that is pending in the set were in force."""
+def validity_then(vrp_set: VRPSet, prefix: str, asn: int | None) -> str:
+    """Give the validity that a route would have if all that is pending in the set were in force.
+
+    `asn`: None is the origin NONE.
+    """
     table = RouteTable(vrp_set)
     neighbor = table.add_neighbor(NeighborPolicy(0, ("observe",) * 4, (0,) * 4, (LEARNED,) * 4), b"")
-    attributes = table.add_attributes(b"", AttributeSummary(1, asn, 0, 1, 0, FIT))
+    attributes = table.add_attributes(b"", AttributeSummary(1, -1 if asn is None else asn, 0, 1, 0, FIT))
     table.announce(neighbor, attributes, [prefix])
     [route] = table.routes()
     question, more = TableWhatIf(table, View(vrp_set, due=True)), True

@@ -85,11 +85,18 @@ def test_it_is_held_and_said_and_in_force_once_it_is_accepted(site: Site) -> Non
     text = rtrd("status", "--socket", socket).stdout
     assert "A CHANGE OF THE ASPAS IS HELD until" in text
     assert "  20 of 20 routes would have an invalid path\n" in text
+    words = ("validate-path", "--local-role", "provider", NEIGHBOR, ORIGIN)
+    found, why = asked(socket, *words), f"AS{ORIGIN} does not name AS{NEIGHBOR} as its provider"
+    assert (found["outcome"], found["held"]["then"], found["held"]["reason"]) == ("valid", "invalid", why)
+    line = rtrd(*map(str, words), "--socket", socket).stdout.splitlines()[-1]
+    assert line.startswith(f"  the guard holds a change until {found['held']['until']} (by {site.cache.address})")
+    assert line.endswith(f": with it the path would be invalid: {why}")
     assert asked(socket, "aspas", ORIGIN)["providers"] == [NEIGHBOR]
     assert site.daemon.changes(site.said) == []
     assert asked(socket, "accept") == {"state": "following", "held": None}
     site.daemon.wait_changes(site.said, ("withdraw", PREFIXES))
     site.outcomes("invalid")
+    assert "held" not in asked(socket, *words)
 
 
 def test_rejected_it_stays_out_until_the_cache_is_mended(site: Site) -> None:

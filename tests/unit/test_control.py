@@ -137,7 +137,7 @@ class FakeDaemon:
         slurm: Any = SimpleNamespace(reasons=Reasons())
         return [
             StateQueries(self.registry, Health(self.registry, lambda: self.why), fake, fake, dump=self.dump),
-            VRPQueries(fake, caches, slurm, fake, fake, self.aspa_set, PathQuery(fake, self.aspa_set)),
+            VRPQueries(fake, caches, slurm, fake, fake, self.aspa_set, PathQuery(fake, self.aspa_set, fake)),
             ASPAQueries(self.aspa_set, caches),
             RouteQueries(AllRouters([self])),  # type: ignore[arg-type]
             WhatIfQueries(fake),

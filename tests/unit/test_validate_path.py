@@ -1,6 +1,7 @@
 """`rtrd validate-path`: what is printed of a path, and why."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def test_a_path_in_words_and_in_json(file: Path) -> None:
     found = json.loads(asked(file, "--local-role", "customer", "--json", "64509", "64504", "64502", "64501").stdout)
     assert found == {
         "path": [64509, 64504, 64502, 64501],
+        "as_path": "64509 64504 64502 64501",
         "outcome": "unknown",
         "procedure": "downstream",
         "local_role": "customer",
@@ -73,7 +75,7 @@ def test_paths_on_stdin_an_answer_a_line(file: Path) -> None:
     ]
     words = asked(file, "--local-role", "peer", "-", text=text).stdout.splitlines()
     assert words[1] == "empty path: invalid (upstream): the path is empty"
-    assert words[3] == "64503: invalid (upstream): the path has an AS_SET"
+    assert words[3] == "64503 {64501,64502}: invalid (upstream): the path has an AS_SET"
 
 
 def test_it_stops_at_what_is_no_path(file: Path) -> None:
@@ -82,6 +84,9 @@ def test_it_stops_at_what_is_no_path(file: Path) -> None:
     assert done.stderr == (
         "rtrd validate-path: line 2: 'x' is not an AS number: expected 0 to 4294967295, with or without AS\n"
     )
+    for path in ("64501 0", "64501 {0}"):
+        done = asked(file, "--local-role", "peer", path)
+        assert (done.returncode, done.stderr) == (cli.BAD_USAGE, "rtrd validate-path: AS 0 is in no path (RFC 7607)\n")
     assert asked(file, "--local-role", "peer", "64501", "4294967296").returncode == cli.BAD_USAGE
 
 
@@ -116,6 +121,21 @@ def test_a_route_and_its_path_at_once(file: Path) -> None:
         assert (done.returncode, done.stderr) == (cli.BAD_USAGE, f"rtrd validate: {sentence}\n")
 
 
+def test_a_route_whose_path_ends_with_an_as_set_has_no_origin(tmp_path: Path) -> None:
+    file = tmp_path / "vrps.json"
+    file.write_text(json.dumps({"roas": [{"asn": 64501, "prefix": "192.0.2.0/24", "maxLength": 24}], "aspas": ASPAS}))
+    words = ("validate", "192.0.2.0/24", "AS64501", "--vrps", file, "--local-role", "provider", "--path")
+    text = rtrd(*words, "64502 {64501,64503}").stdout.splitlines()
+    assert text[0].startswith("192.0.2.0/24 without an origin AS: invalid (as): ")
+    assert text[0].endswith("the path ends with an AS_SET, so the route has no origin AS")
+    assert "64502 {64501,64503}: invalid (upstream): the path has an AS_SET" in text
+    found = json.loads(rtrd(*words, "64502 {64501}", "--json").stdout)
+    assert found["validated_route"]["route"]["origin_asn"] is None
+    assert found["path"]["as_path"] == "64502 {64501}"
+    behind = json.loads(rtrd(*words, "64502 {64503} 64501", "--json").stdout)
+    assert behind["validated_route"]["validity"]["state"] == "valid", "the last AS is of an AS_SEQUENCE"
+
+
 def get(one: StillDaemon, request: str) -> Any:
     with http_client.ask(one.socket, request) as answer:
         return answer.value()
@@ -136,7 +156,12 @@ def test_the_daemon_is_asked_for_both(tmp_path: Path) -> None:
         query = "path=64502%2064501&local-role=customer"
         by_api = get(one, f"/api/v1/validity/AS64501/192.0.2.0/24?{query}")
         assert get(one, f"/validity?prefix=192.0.2.0/24&asn=64501&{query}") == by_api
+        by_set = get(one, f"/validity?prefix=192.0.2.0/24&asn=64501&{query.replace('64501', '%7B64501%7D')}")
+        with pytest.raises(http_client.RefusedError, match=re.escape("AS 0 is in no path (RFC 7607)")):
+            get(one, "/api/v1/path?path=64502,0&local-role=customer")
         thread.run(one.__aexit__())
+    assert by_set["validated_route"]["route"]["origin_asn"] is None
+    assert by_set["path"]["as_path"] == "64502 {64501}"
     assert whole == by_api
     assert whole["path"] == alone
     assert alone["outcome"] == "valid", "two ASes, one of them our provider"

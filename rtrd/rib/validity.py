@@ -27,8 +27,8 @@ def explain(prefix: Prefix, asn: int | None, covering: Iterable[VRP]) -> dict[st
 
     That a VRP set is usable is for the caller to see to (Routinator answers 503 while none is).
     `reason` is `as` or `length`, and only there when the route is invalid. A VRP that fails in both is listed
-    under `unmatched_length`, as Routinator does. A VRP for AS 0 matches nothing (RFC 6483 section 4). `asn`: None is the
-    origin NONE, which no VRP matches.
+    under `unmatched_length`, as Routinator does. A VRP for AS 0 matches nothing (RFC 6483 section 4).
+    `asn`: None is the origin NONE, which no VRP matches.
     """
     matched: list[dict[str, str]] = []
     unmatched_as: list[dict[str, str]] = []

@@ -164,8 +164,11 @@ class EventLog:
         )
         return self.cause(what)
 
-    def route(self, router: str, neighbor: str, change: RouteChange) -> None:
-        """Take a change of a route's validity, and say why it changed."""
+    def route(self, router: str, neighbor: str, change: RouteChange, path_reason: str | None = None) -> None:
+        """Take a change of a route's validity, and say why it changed.
+
+        `path_reason`: why its path is invalid or a leak.
+        """
         cause = None if change.cause == UPDATE else self._causes.get(change.cause, _UNKNOWN)
         vrp = change.vrp if cause is None else explanation(change, cause)
         origin = "no origin AS" if change.origin is None else f"AS{change.origin}"
@@ -173,7 +176,7 @@ class EventLog:
         self.add(
             "route",
             f"{change.prefix} of {origin} from {neighbor}: {change.validity}{was}{path_text(change)},"
-            f" {change.decision}: " + reason(change, cause, vrp),
+            f" {change.decision}: {reason(change, cause, vrp)}" + (f"; {path_reason}" if path_reason else ""),
             router=router,
             neighbor=printable(neighbor),
             prefix=change.prefix,
@@ -185,6 +188,7 @@ class EventLog:
             aspa=change.aspa,
             leak_was=change.leak_was,
             leak=change.leak,
+            path_reason=path_reason,
             decision=change.decision,
             cause="update" if cause is None else cause.text,
             cache=None if cause is None else cause.cache,

@@ -5,13 +5,15 @@ A burst is cut short: the first lines of it, then how many more there were.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from rtrd.base import log
 from rtrd.base.clock import Clock
 from rtrd.history import row
 from rtrd.history_tables import Batch
-from rtrd.rib.native_terms import BAD_PATH, BAD_PATH_WAS, CHANGE_SIZE, octets_of
+from rtrd.rib.native_terms import BAD_PATH, BAD_PATH_WAS, CHANGE_SIZE, changes_of, octets_of
+from rtrd.rib.terms import RouteChange
 from rtrlib.vrp_set import VALIDITIES
 
 BURST: Final = 20
@@ -54,14 +56,17 @@ class RouteLog:
         self._left_out = 0
         self._said = clock.steady()
 
-    def take(self, batch: Batch) -> None:
-        """Take changes of a router; log those to or from invalid."""
+    def take(self, batch: Batch, path_reason: Callable[[RouteChange], str | None]) -> None:
+        """Take changes of a router; log those to or from invalid.
+
+        `path_reason`: says why the path of a route is invalid or a leak, if it is.
+        """
         crossed = _crossed(batch.records)
         number = -1
         while self._lines >= 1 and (number := crossed.find(1, number + 1)) >= 0:
             self._lines -= 1
             record = batch.records[number * CHANGE_SIZE : (number + 1) * CHANGE_SIZE]
-            self._log(row(0, batch._replace(records=record)))
+            self._log(row(0, batch._replace(records=record)), path_reason(next(changes_of(record))))
         if self._lines < 1:
             self._left_out += crossed.count(1, number + 1)
 
@@ -76,7 +81,7 @@ class RouteLog:
         if not self._left_out:
             self._said = now
 
-    def _log(self, change: dict[str, Any]) -> None:
+    def _log(self, change: dict[str, Any], path_reason: str | None) -> None:
         logger.info(
             _event(change),
             prefix=change["prefix"],
@@ -87,7 +92,7 @@ class RouteLog:
             validity=change["validity"] or "gone",
             **({"aspa": change["aspa"], "leak": change["leak"]} if change["aspa"] is not None else {}),
             decision=change["decision"] or "none",
-            why=change["why"],
+            why="; ".join(filter(None, (change["why"], path_reason))),
         )
 
 

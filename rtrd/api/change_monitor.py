@@ -222,14 +222,14 @@ class ChangeMonitor:
             if records:
                 batches.append(batch := self._history.batch(router.engine.name, names, records))
                 self._history.take(batch)
-                self._route_log.take(batch)
+                self._route_log.take(batch, router.engine.path_reason_of)
                 self._allowed.spend(len(records) // CHANGE_SIZE)
             if len(records) < TOGETHER * CHANGE_SIZE:
                 break
             await asyncio.sleep(0)
-        await self._tell(batches, lost_in_all)
+        await self._tell(router, batches, lost_in_all)
 
-    async def _tell(self, batches: list[Batch], lost: int) -> None:
+    async def _tell(self, router: Router, batches: list[Batch], lost: int) -> None:
         """Make events of changes of validity: all while somebody listens, else a few."""
         news = ((batch, number) for batch in reversed(batches) for number in _news(batch.records))
         listening = self._event_log.listening
@@ -240,7 +240,7 @@ class ChangeMonitor:
         for done, (batch, number) in enumerate(told):
             change = next(changes_of(batch.records[number * CHANGE_SIZE : (number + 1) * CHANGE_SIZE]))
             name = batch.neighbors.get(change.neighbor, "a neighbor that is gone")
-            self._event_log.route(batch.router, name, change)
+            self._event_log.route(batch.router, name, change, router.engine.path_reason_of(change))
             if done % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
 

@@ -25,7 +25,7 @@ from rtrd.rib.previous_run import PreviousRun
 from rtrd.rib.receivers import Receivers
 from rtrd.rib.retag import Retag
 from rtrd.rib.table import RouteTable
-from rtrd.rib.terms import UNKNOWN, Command, Route
+from rtrd.rib.terms import UNKNOWN, Command, Route, RouteChange
 from rtrd.rib.update_lines import Taken, UpdateLines
 from rtrd.rib.update_octets import left_out, native_session, read_update
 from rtrlib.aspas import ASPAIndex
@@ -467,6 +467,16 @@ class Engine:
             attributes = self.attributes(self.table.attributes_key(route.attributes))
             said.append(paths.why_leak(attributes, judged[0]))
         return "; ".join(filter(None, said))
+
+    def path_reason_of(self, change: RouteChange) -> str | None:
+        """Say the same of a route that has just changed, by the one that there is now; None too: that is another."""
+        if change.aspa != "invalid" and not change.leak:
+            return None
+        route = (change.neighbor, change.path_id, change.aspa, change.leak)
+        same = (
+            one for one in self.table.few_at(change.prefix) if (one.neighbor, one.path_id, one.aspa, one.leak) == route
+        )
+        return next((self.path_reason(one) for one in same), None)
 
     def as_path(self, route: Route) -> str | None:
         """Give the AS_PATH of a route as text (`paths.path_text`)."""

@@ -428,6 +428,12 @@ class RouteTable:
                 return [route_of(rows[i]) for i in range(count)]
             room = count
 
+    def few_at(self, prefix: str) -> list[Route]:
+        """Give the routes of exactly this prefix, if they are few; else none, since to list them takes long."""
+        rows = ffi.new("struct route_row[]", _FEW)
+        count = lib.rib_list_prefix(self.native, parse_prefix(prefix), rows, _FEW)
+        return [route_of(rows[i]) for i in range(count)] if count <= _FEW else []
+
     def routes_to(self, address: str) -> Iterator[Route]:
         """Give the routes that cover an address, the least specific first."""
         for prefix in covering(address):

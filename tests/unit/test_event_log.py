@@ -81,6 +81,7 @@ async def test_a_vrp_that_comes_and_goes(one: Story) -> None:
         "aspa": None,
         "leak_was": False,
         "leak": False,
+        "path_reason": None,
         "decision": "announce",
         "cause": CACHE,
         "cache": CACHE,

@@ -174,6 +174,25 @@ def test_vrps_and_aspas_of_one_moment_change_a_route_once() -> None:
         assert (change.did, change.decision) == ("announce", "withdraw")
 
 
+def test_a_change_says_which_hop_denies_by_the_route_as_it_is_now() -> None:
+    one = Story(PATHS_ACT)
+    peer = ASNS["peer"]
+    one.say(line("peer", "10.0.0.0/24", [peer, 64510]), line("peer", "10.0.1.0/24", [peer, 64511], otc=64999))
+    one.engine.table.listen(1000)
+    one.have({64510: {64999}})
+    one.commands()
+    one.say(line("peer", "10.0.2.0/24", [peer, 64512], otc=64999))
+    one.commands()
+    invalid, leak = changes_of(one.engine.table.take_changes(1000)[0])
+    assert one.engine.path_reason_of(invalid) == f"AS64510 does not name AS{peer} as its provider"
+    assert one.engine.path_reason_of(leak) is not None
+    one.have({64510: {64999, peer}})
+    one.commands()
+    assert one.engine.path_reason_of(invalid) is None, "it is valid by now"
+    [valid] = changes_of(one.engine.table.take_changes(1000)[0])
+    assert one.engine.path_reason_of(valid) is None
+
+
 def test_neighbors_of_our_own_as_and_confederation_are_not_judged() -> None:
     text = NEIGHBORS.replace("local-role: rs}", "local-role: rs, confederation: true}")
     one = Story(neighbors=text)

@@ -17,7 +17,7 @@ _ANNOUNCING: Final = (*_BY_VALIDITY, "unverified", *PATH_ACTIONS)
 
 
 def check_path_actions(rules: Iterable[Node], found: Node, report: Report) -> None:
-    """Warn of what is done because of paths that nobody judges, and of what would be said of them to others."""
+    """Warn of what is done because of paths that nobody judges."""
     roles = _roles(found)
     for rule in rules:
         may_be = _roles_of(rule, roles)
@@ -29,13 +29,6 @@ def check_path_actions(rules: Iterable[Node], found: Node, report: Report) -> No
                 report(action.line, f"{action.path}: never acts: {never}", "warning")
             elif (odd := _odd(rule, action)) is not None:
                 report(action.line, f"{action.path}: {odd}", "warning")
-            if "tags" in action.keys:
-                what = "neighbors of your own AS alone get them: others should not be told what a path is"
-                report(
-                    action.line_of("tags"),
-                    f"{action.path}.tags: {what} (draft-ietf-sidrops-avoid-rpki-state-in-bgp)",
-                    "warning",
-                )
 
 
 _Roles: TypeAlias = list[tuple[str, object]]

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from rtrd.base.faults import FileFault
 from rtrd.config.checks import announcing_rules
+from rtrd.config.path_checks import PATH_ACTIONS
 from rtrd.config.yaml_reader import Node
 
 _SHOWN_NEIGHBORS: Final = 3
@@ -43,10 +44,41 @@ def check_receivers(root: Node, file: str, sessions: Sequence[ConfiguredSession]
         if "to" not in rule.keys and (who := _external(rule, sessions)):
             what = f"announced to every neighbor but the route's own, since `to` is left out: {who}"
             findings.append(FileFault(file, action.line, f"{action.path}: {what}", "warning"))
+    findings += _tags(root, file, sessions)
     for each, receives in _named(root) if sessions is not None else ():
         if why := _no_session(each.value, sessions or (), receives=receives):
             findings.append(FileFault(file, each.line, f"{each.path}: {each.value}: {why}", "warning"))
     return findings
+
+
+def _tags(root: Node, file: str, sessions: Sequence[ConfiguredSession] | None) -> Iterator[FileFault]:
+    """Warn of tags that say what a path is, where not only neighbors of our own AS are to receive them."""
+    what = "neighbors of your own AS alone get them: others should not be told what a path is"
+    for rule in root.keys["policy"].items if "policy" in root.keys else ():
+        if _only_ours(rule, sessions):
+            continue
+        for action in (rule.keys[key] for key in PATH_ACTIONS if key in rule.keys):
+            if "tags" in action.keys:
+                why = f"{action.path}.tags: {what} (draft-ietf-sidrops-avoid-rpki-state-in-bgp)"
+                yield FileFault(file, action.line_of("tags"), why, "warning")
+
+
+def _only_ours(rule: Node, sessions: Sequence[ConfiguredSession] | None) -> bool:
+    """Tell whether all neighbors to which a rule announces are known to be of our own AS."""
+    named = [str(each.value) for each in rule.keys["to"].items] if "to" in rule.keys else []
+    reached = [one for one in sessions or () if not named or any(_may_be(one, each) for each in named)]
+    return bool(reached) and all(one.external is False for one in reached)
+
+
+def _may_be(session: ConfiguredSession, match: str) -> bool:
+    """Tell whether a neighbor of a session may be one that an address, a prefix or an AS names."""
+    if match.startswith("AS"):
+        return session.peer_as is None or f"AS{session.peer_as}" == match
+    try:
+        network = ipaddress.ip_network(match)
+    except ValueError:  # a fault of the file, which is said elsewhere
+        return True
+    return network.version == session.network.version and session.network.overlaps(network)
 
 
 def _named(root: Node) -> Iterator[tuple[Node, bool]]:
@@ -75,7 +107,7 @@ def _external(rule: Node, sessions: Sequence[ConfiguredSession] | None) -> str |
     if sessions is None:
         return "also to those of other ASes (eBGP)"
     sources = {str(each.value) for each in rule.keys["from"].items} if "from" in rule.keys else None
-    from_sessions = [one for one in sessions if sources is None or any(_may_send(one, each) for each in sources)]
+    from_sessions = [one for one in sessions if sources is None or any(_may_be(one, each) for each in sources)]
     reached = [
         str(one.network.network_address)
         for one in sessions
@@ -85,11 +117,6 @@ def _external(rule: Node, sessions: Sequence[ConfiguredSession] | None) -> str |
         return None
     more = f" and {len(reached) - _SHOWN_NEIGHBORS} more" if len(reached) > _SHOWN_NEIGHBORS else ""
     return f"also to {', '.join(reached[:_SHOWN_NEIGHBORS])}{more} of another AS (eBGP)"
-
-
-def _may_send(session: ConfiguredSession, source: str) -> bool:
-    """Tell whether a neighbor of a session may be one that `from` of a rule names; of an AS each may be."""
-    return source.startswith("AS") or session.network.overlaps(ipaddress.ip_network(source))
 
 
 def _no_session(match: object, sessions: Sequence[ConfiguredSession], *, receives: bool) -> str | None:

@@ -217,6 +217,7 @@ def test_the_environment() -> None:
     assert [each.line for each in check_environment("respawn = false\n[exabgp.api]\nrespawn = false", "e")] == [0, 0, 3]
 
 
+TAGS = "valid: {action: announce}, aspa-invalid: {action: announce, tags: ['large:65000:1:1']}"
 RULES = [
     ("- {valid: {action: announce}}", [], "announced to every neighbor but the route's own"),
     ("- {from: [192.0.2.2], valid: {action: announce}}", EXAMPLE, "also to 192.0.2.1 of another AS (eBGP)"),
@@ -234,6 +235,10 @@ RULES = [
         "within the range 192.0.2.2/31",
     ),
     ("- {valid: {action: observe}}", [], None),
+    (f"- {{to: [192.0.2.2], {TAGS}}}", [], "others should not be told what a path is"),
+    (f"- {{to: [192.0.2.1], {TAGS}}}", EXAMPLE, "others should not be told what a path is"),
+    (f"- {{to: [192.0.2.1, 192.0.2.2], {TAGS}}}", EXAMPLE, "others should not be told what a path is"),
+    (f"- {{from: [192.0.2.1], to: [192.0.2.2], {TAGS}}}", EXAMPLE, None),
 ]
 
 

@@ -45,6 +45,7 @@ def check_receivers(root: Node, file: str, sessions: Sequence[ConfiguredSession]
             what = f"announced to every neighbor but the route's own, since `to` is left out: {who}"
             findings.append(FileFault(file, action.line, f"{action.path}: {what}", "warning"))
     findings += _tags(root, file, sessions)
+    findings += _unjudged(root, file, sessions or ())
     for each, receives in _named(root) if sessions is not None else ():
         if why := _no_session(each.value, sessions or (), receives=receives):
             findings.append(FileFault(file, each.line, f"{each.path}: {each.value}: {why}", "warning"))
@@ -63,9 +64,18 @@ def _tags(root: Node, file: str, sessions: Sequence[ConfiguredSession] | None) -
                 yield FileFault(file, action.line_of("tags"), why, "warning")
 
 
-def _only_ours(rule: Node, sessions: Sequence[ConfiguredSession] | None) -> bool:
-    """Tell whether all neighbors to which a rule announces are known to be of our own AS."""
-    named = [str(each.value) for each in rule.keys["to"].items] if "to" in rule.keys else []
+def _unjudged(root: Node, file: str, sessions: Sequence[ConfiguredSession]) -> Iterator[FileFault]:
+    """Warn of what is done because of paths that come from neighbors of our own AS alone: these are not judged."""
+    what = "never acts: what neighbors of your own AS send is not judged: paths are where they enter the AS"
+    for rule in root.keys["policy"].items if "policy" in root.keys else ():
+        if rule.get("direction", "in") == "in" and _only_ours(rule, sessions, "from"):
+            for action in (rule.keys[key] for key in PATH_ACTIONS if key in rule.keys):
+                yield FileFault(file, action.line, f"{action.path}: {what}", "warning")
+
+
+def _only_ours(rule: Node, sessions: Sequence[ConfiguredSession] | None, key: str = "to") -> bool:
+    """Tell whether all neighbors to which a rule announces, or from which it takes, are known to be of our own AS."""
+    named = [str(each.value) for each in rule.keys[key].items] if key in rule.keys else []
     reached = [one for one in sessions or () if not named or any(_may_be(one, each) for each in named)]
     return bool(reached) and all(one.external is False for one in reached)
 

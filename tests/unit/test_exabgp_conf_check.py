@@ -218,6 +218,7 @@ def test_the_environment() -> None:
 
 
 TAGS = "valid: {action: announce}, aspa-invalid: {action: announce, tags: ['large:65000:1:1']}"
+LEAK = "valid: {action: announce}, leak: {action: withdraw}"
 RULES = [
     ("- {valid: {action: announce}}", [], "announced to every neighbor but the route's own"),
     ("- {from: [192.0.2.2], valid: {action: announce}}", EXAMPLE, "also to 192.0.2.1 of another AS (eBGP)"),
@@ -239,6 +240,10 @@ RULES = [
     (f"- {{to: [192.0.2.1], {TAGS}}}", EXAMPLE, "others should not be told what a path is"),
     (f"- {{to: [192.0.2.1, 192.0.2.2], {TAGS}}}", EXAMPLE, "others should not be told what a path is"),
     (f"- {{from: [192.0.2.1], to: [192.0.2.2], {TAGS}}}", EXAMPLE, None),
+    (f"- {{from: [192.0.2.2], to: [192.0.2.1], {LEAK}}}", EXAMPLE, "paths are where they enter the AS"),
+    (f"- {{from: [AS65000], to: [192.0.2.1], {LEAK}}}", EXAMPLE, "paths are where they enter the AS"),
+    (f"- {{from: [192.0.2.0/24], to: [192.0.2.1], {LEAK}}}", EXAMPLE, None),
+    (f"- {{from: [192.0.2.2], to: [192.0.2.1], {LEAK}}}", [], None),
 ]
 
 

@@ -8,7 +8,7 @@ Names are those of the YAML with `-` written as `_` (and `from_` for `from`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Final, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta
@@ -224,12 +224,15 @@ class AsSetAction(Mapping, frozen=True):
     action: Literal["withdraw", "observe", "hold"]
 
 
+LocalRole: TypeAlias = Literal["provider", "customer", "peer", "rs", "rs-client"]
+
+
 class NeighborConfig(Mapping, frozen=True):
     """What some neighbors are to us."""
 
     match: Matches
     name: Name | None = None
-    local_role: Literal["provider", "customer", "peer", "rs", "rs-client"] | None = None
+    local_role: LocalRole | None = None
     """Our role (RFC 9234 section 3)."""
     enforce_first_as: bool | None = None
     """None: if it has a role, and is no route server."""
@@ -370,6 +373,9 @@ def _examine(text: str, path: Path) -> Examined:
             Caches: "name a cache under groups",
             Group: "name a cache: - {name: primary, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}",
             CacheServer: "name a cache: - {host: 192.0.2.10, port: 323}",
+        },
+        said_of={
+            frozenset(get_args(LocalRole)): "it is what we are: customer of a transit, rs-client of a route server"
         },
         checks={
             CacheServer: checks.check_server,

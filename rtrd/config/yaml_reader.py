@@ -79,6 +79,8 @@ class Schema(msgspec.Struct, frozen=True):
     """Parsers of texts that may stand for a whole mapping, by its Struct."""
     wanted: Mapping[type, str] = {}
     """What to write where nothing stands for one of these, or a list of them."""
+    said_of: Mapping[frozenset[str], str] = {}
+    """What to say to whoever writes none of these words, and nothing that is like one."""
 
 
 def meant(word: str, known: Iterable[str]) -> str | None:
@@ -185,6 +187,7 @@ class _Walk:
             return found
         kinds, mapping = alternatives(kind), isinstance(node, yaml.MappingNode)
         kind = next((one for one in kinds if isinstance(one, inspect.StructType) == mapping), kinds[0])
+        kind = next((one for one in kinds if _lacks_braces(node, one, kind)), kind)
         cls = getattr(kind, "cls", None)
         if cls is not None and cls in self.schema.short and isinstance(node, yaml.ScalarNode):
             self._leaf(node, self.schema.short[cls], found)
@@ -260,7 +263,8 @@ class _Walk:
         choices = [str(value) for value in kind.values]
         if not isinstance(node, yaml.ScalarNode) or node.value not in choices:
             near = meant(node.value, choices) if isinstance(node, yaml.ScalarNode) else None
-            hint = f"; did you mean {near!r}?" if near else ""
+            said = self.schema.said_of.get(frozenset(choices))
+            hint = f"; did you mean {near!r}?" if near else f"; {said}" if said else ""
             self._expected(node, found.path, f"one of {', '.join(choices)}", hint)
             return
         found.value = node.value
@@ -318,6 +322,19 @@ def _as_text(value: str, parse: Leaf) -> str:
         if str(parse(f"AS0{value[:SHOWN]}")) == f"AS{value}":  # a name would keep the zero
             return f"; did you mean AS{value}?"
     return "; put it in quotes"
+
+
+def _lacks_braces(node: yaml.Node, kind: inspect.Type, read_as: inspect.Type) -> bool:
+    """Tell whether a word is none of a choice, but what the only key must have that is wanted in a mapping."""
+    if not isinstance(kind, inspect.StructType) or not isinstance(read_as, inspect.LiteralType) or not _is_word(node):
+        return False
+    only = [each.type for each in kind.fields if each.required]
+    return (
+        node.value not in read_as.values
+        and len(only) == 1
+        and isinstance(only[0], inspect.LiteralType)
+        and node.value in only[0].values
+    )
 
 
 def _is_word(node: yaml.Node) -> bool:

@@ -299,6 +299,8 @@ ACTIONS = [
     ("not_found: {action: hold}", "unknown key 'not_found'; did you mean 'not-found'?"),
     ("as-set: {action: announce}", "as-set.action: expected one of hold, observe, withdraw, found 'announce'"),
     ("as-set: by-valdity", "as-set: expected one of by-validity, found 'by-valdity'; did you mean 'by-validity'?"),
+    ("as-set: withdraw", "as-set: expected keys and values, found 'withdraw'; did you mean {action: withdraw}?"),
+    ("as-set: announce", "as-set: expected one of by-validity, found 'announce'"),
     ("when: {}", "when: needs 'communities', 'prefix-length', 'prefixes', 'origin', 'covered-by' or 'as-set'"),
     ("when: {prefix-length: {}}", "when.prefix-length: needs 'ipv4' or 'ipv6', or no prefix is meant"),
     (
@@ -402,6 +404,9 @@ def test_rules_for_some_routes_of_one_neighbor() -> None:
     assert faults(text(["", *["from: [AS1], "] * 127, *["from: ['::/0'], "] * 127, "", *members])) != []
 
 
+OUR_ROLE = "it is what we are: customer of a transit, rs-client of a route server"
+
+
 @pytest.mark.parametrize(
     ("line", "what"),
     [
@@ -411,8 +416,8 @@ def test_rules_for_some_routes_of_one_neighbor() -> None:
         ("name: a", "the key 'match' is missing"),
         ("{match: [AS1], confederation: yes}", "confederation: expected true or false, found 'yes'"),
         (
-            "{match: [AS1], local-role: a}",
-            "local-role: expected one of customer, peer, provider, rs, rs-client, found 'a'",
+            "{match: [AS1], local-role: transit}",
+            "local-role: expected one of customer, peer, provider, rs, rs-client, found 'transit'; " + OUR_ROLE,
         ),
     ],
 )

@@ -26,6 +26,7 @@ BEYOND = re.compile(
     r"|expected ADDRESS:PORT|the part before the port|neither an IP address"
     r"|expected a whole number .*found '([0+-]|[1-9][0-9]*\.0')"
     r"|expected a prefix without host bits, as|is less than the length of|'0[0-9]+': expected an AS number"
+    r"|expected the shortest and the longest length, as"
     r"|expected an IP address, or a prefix|printable text|a key must be text|one is IPv4, one IPv6"
 )
 """What the checker finds and a schema can't, or needn't: it sees values, not how YAML writes them."""

@@ -82,7 +82,7 @@ class BGPSessions:
         read_open(body)
         self._opens[key]["receive"] = body
         self._keep(Kept(neighbor, local, now, self._opens[key]["send"], body, up=False))
-        return self._agree(key, self._opens[key])
+        return self._agree(key)
 
     def came_up(self, neighbor: str, local: str, since: float) -> BGPSession | None:
         """Take note that a session is up, which follows its OPENs, and when that was (Unix time).
@@ -94,17 +94,19 @@ class BGPSessions:
         if len(opens) == 2:
             self._keep(Kept(neighbor, local, since, opens["send"], opens["receive"]))
         elif before and before.received and not before.up and before.soon_after(since):
-            self._keep(Kept(neighbor, local, since, before.sent, before.received))
-            return self._agreed_before(key, before)
+            return self._is_up(before, since)
         return None
 
     def _keep(self, session: Kept) -> None:
         self._kept[session.neighbor, session.local] = session
         self.on_change()
 
-    def _agreed_before(self, key: tuple[str, str], before: Kept) -> BGPSession:
+    def _is_up(self, before: Kept, since: float) -> BGPSession:
+        """Take a session whose OPENs an earlier run has heard."""
+        key = before.neighbor, before.local
         self._opens[key] = {"send": before.sent, "receive": before.received}
-        return self._agree(key, self._opens[key])
+        self._keep(Kept(*key, since, before.sent, before.received))
+        return self._agree(key)
 
     def ended(self, neighbor: str, local: str) -> None:
         """Take a session's end: what it agreed on is over."""
@@ -145,8 +147,7 @@ class BGPSessions:
         before = self._before.get(key)
         since = None if told.up_for is None else now - told.up_for
         if before is not None and before.received and since is not None and before.soon_after(since):
-            self._keep(Kept(*key, before.since, before.sent, before.received))
-            self._agreed_before(key, before)
+            self._is_up(before, before.since)
         elif told.path_ids is not None:
             ours = Open(
                 told.local_as, told.router_id, told.four_octet_as, takes_path_ids=told.path_ids, extended_next_hop=True
@@ -176,7 +177,8 @@ class BGPSessions:
         # Its ORIGINATOR_ID and CLUSTER_LIST stay as they are sent.
         return agreed(read_open(opens["receive"]), read_open(opens["send"]))._replace(peer_router_id=0)
 
-    def _agree(self, key: tuple[str, str], opens: dict[str, bytes]) -> BGPSession:
+    def _agree(self, key: tuple[str, str]) -> BGPSession:
+        opens = self._opens[key]
         self.waiting.pop(key[0], None)
         self._before.pop(key, None)
         self.agreed[key] = agreed(read_open(opens["send"]), read_open(opens["receive"]))._replace(addresses=key)

@@ -31,6 +31,8 @@ from rtrd.rib.update_octets import left_out, native_session, read_update
 from rtrlib.aspas import ASPAIndex
 from rtrlib.vrp_set import VRPChanges, VRPSet
 
+_FEW = 64
+"""Routes of a prefix among which one is looked for: to list more takes long."""
 _ALREADY_ADVERTISED = 200
 """Commands in one go that need not be written: a few milliseconds."""
 _REMEMBERED = 4096
@@ -472,11 +474,11 @@ class Engine:
         """Say the same of a route that has just changed, by the one that there is now; None too: that is another."""
         if change.aspa != "invalid" and not change.leak:
             return None
-        route = (change.neighbor, change.path_id, change.aspa, change.leak)
-        same = (
-            one for one in self.table.few_at(change.prefix) if (one.neighbor, one.path_id, one.aspa, one.leak) == route
-        )
-        return next((self.path_reason(one) for one in same), None)
+        whose = change.neighbor, change.path_id, change.aspa, change.leak
+        for route in self.table.at(change.prefix, _FEW):
+            if (route.neighbor, route.path_id, route.aspa, route.leak) == whose:
+                return self.path_reason(route)
+        return None
 
     def as_path(self, route: Route) -> str | None:
         """Give the AS_PATH of a route as text (`paths.path_text`)."""

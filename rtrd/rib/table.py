@@ -417,8 +417,11 @@ class RouteTable:
         """Bytes of attribute sets."""
         return lib.rib_attrs_memory(self.native)
 
-    def at(self, prefix: str) -> list[Route]:
-        """Give the routes of exactly this prefix. Raises ValueError for a prefix that is none."""
+    def at(self, prefix: str, most: int | None = None) -> list[Route]:
+        """Give the routes of exactly this prefix; none of them, if they are more than `most`.
+
+        Raises ValueError for a prefix that is none.
+        """
         parsed = parse_prefix(prefix)
         room = _FEW
         while True:
@@ -426,13 +429,9 @@ class RouteTable:
             count = lib.rib_list_prefix(self.native, parsed, rows, room)
             if count <= room:
                 return [route_of(rows[i]) for i in range(count)]
+            if most is not None and count > most:
+                return []
             room = count
-
-    def few_at(self, prefix: str) -> list[Route]:
-        """Give the routes of exactly this prefix, if they are few; else none, since to list them takes long."""
-        rows = ffi.new("struct route_row[]", _FEW)
-        count = lib.rib_list_prefix(self.native, parse_prefix(prefix), rows, _FEW)
-        return [route_of(rows[i]) for i in range(count)] if count <= _FEW else []
 
     def routes_to(self, address: str) -> Iterator[Route]:
         """Give the routes that cover an address, the least specific first."""

@@ -204,13 +204,18 @@ def test_an_exabgp_that_stops_behind_the_version_is_waited_for() -> None:
     assert link.window.greeting_due() is None, "nothing but an answer helps"
 
 
-def test_as_many_answers_as_questions_are_enough_if_no_more_come() -> None:
-    """An ExaBGP that answers these questions without a line, as none does that was measured."""
+def without_a_line() -> Link:
+    """An ExaBGP that answers each question of the password without a line, as none does that was measured."""
     link = Link()
     link.window.start(link.now)
     link.answers_version()
     for _ in (link.window.says(link.now) or "").splitlines():
         link._done()
+    return link
+
+
+def test_as_many_answers_as_questions_are_enough_if_no_more_come() -> None:
+    link = without_a_line()
     assert link.window.greeting_due() == link.now + PASSWORD_PATIENCE
     link.now += PASSWORD_PATIENCE
     assert link.window.says(link.now) is None
@@ -220,11 +225,7 @@ def test_as_many_answers_as_questions_are_enough_if_no_more_come() -> None:
 
 def test_while_lines_of_another_answer_come_there_is_no_silence() -> None:
     """A process that is dead asked for a long list, behind as many commands as there are questions."""
-    link = Link()
-    link.window.start(link.now)
-    link.answers_version()
-    for _ in (link.window.says(link.now) or "").splitlines():
-        link._done()
+    link = without_a_line()
     for _ in range(3):
         link.now += PASSWORD_PATIENCE / 2
         link.window.heard_other(link.now)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from rtrd.base import signals
+from rtrd.base.shortages import shortage
 from rtrd.version import __version__
 
 DONE: Final = 0
@@ -153,19 +154,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         sys.stderr.write(f"rtrd: standard output can't be written: {error.strerror}\n")
         return FAILED
-    except RuntimeError as error:
-        if not is_for_want_of_a_thread(error):
+    except (RuntimeError, MemoryError) as error:
+        if (why := shortage(error)) is None:
             raise
-        sys.stderr.write(f"rtrd: {NO_THREAD}\n")
+        sys.stderr.write(f"rtrd: {why}\n")
         return FAILED
-
-
-NO_THREAD: Final = "no thread can be started: the limit of processes and threads is reached (TasksMax=, ulimit -u)"
-
-
-def is_for_want_of_a_thread(error: BaseException) -> bool:
-    """Tell whether it is Python's word for a thread that the system refused."""
-    return isinstance(error, RuntimeError) and str(error) == "can't start new thread"
 
 
 _UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})

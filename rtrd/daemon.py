@@ -17,6 +17,7 @@ from typing import Final, Literal
 from rtrd.base import log, signals, socket_paths
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock, timestamp
+from rtrd.base.ending import end_each
 from rtrd.base.loop import turns
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.sockets import ListenError
@@ -226,30 +227,14 @@ class Daemon:
 
     async def close(self) -> None:
         """End every part."""
-        self.health.close()
-        if self.state_folder is not None:
-            self.state_folder.close()
-        await self.routers.known.close()
-        await self.routers.kept.close()
-        await self.caches.kept.close()
-        self._drop_hold()
-        self._following.close()
-        self.exempts.close()
-        if self.bird is not None:
-            await self.bird.close()
-        if self.snapshot_keeper is not None:
-            await self.snapshot_keeper.close()
-        self.caches.close()
-        self.guarding.close()
-        self.attachments.close()
-        if self.bmp is not None:
-            self.bmp.close()
-        self.routers.close()
-        if self.relay is not None:
-            await self.relay.close()
-        await self.history.close()
-        await self.publisher.close()
-        self.notifier.close()
+        waiting = (self.state_folder, self.bird, self.snapshot_keeper, self.bmp, self.relay)
+        state_folder, bird, snapshot_keeper, bmp, relay = ([] if part is None else [part.close] for part in waiting)
+        await end_each(
+            self.health.close, *state_folder, self.routers.known.close, self.routers.kept.close,
+            self.caches.kept.close, self._drop_hold, self._following.close, self.exempts.close, *bird,
+            *snapshot_keeper, self.caches.close, self.guarding.close, self.attachments.close, *bmp, self.routers.close,
+            *relay, self.history.close, self.publisher.close, self.notifier.close,
+        )  # fmt: skip
 
     async def _started(self, listening: Awaitable[None], *, needed: bool) -> bool:
         """Tell whether it could listen; False: it could not, and a service is of no use without."""

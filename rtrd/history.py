@@ -7,6 +7,7 @@ history and nothing else, and is a problem of the status.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import queue
 import threading
@@ -67,6 +68,7 @@ class History:
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
         self._taken = self._written = 0  # changes; the second is the thread's
         self._left_out = ChangesLost(0, 0)  # since the last batch
         self.lost = 0
@@ -79,14 +81,15 @@ class History:
     def start(self) -> None:
         """Take changes and answer questions from now on."""
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="history", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
         """Write what waits."""
         if self._thread is not None:
             self._jobs.put(_Signal.END)
-            await asyncio.to_thread(self._thread.join, PATIENCE)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), PATIENCE)
             self._thread = None
 
     def register(self, registry: Registry) -> None:
@@ -157,6 +160,14 @@ class History:
         return None if fault is None else f"{printable(fault)}; it is only in memory"
 
     # -- the thread
+
+    def _work(self) -> None:
+        assert self._loop is not None
+        try:
+            self._run()
+        finally:
+            with contextlib.suppress(RuntimeError):  # nobody waits any more
+                self._loop.call_soon_threadsafe(self._ended.set)
 
     def _run(self) -> None:
         store = self._store

@@ -29,6 +29,7 @@ from rtrd.api.server import APIServer
 from rtrd.api.trend import Trend
 from rtrd.api.whatif import WhatIf, WhatIfQueries
 from rtrd.base import signals
+from rtrd.base.ending import end_each
 from rtrd.base.loop import WatchedLoop
 from rtrd.daemon import DONE, Daemon
 from rtrd.reload import Reloading
@@ -90,10 +91,7 @@ class Service:
         try:
             return await daemon.run(server.start, exabgp=exabgp)
         finally:
-            self.trend.close()
-            await self.monitor.close()
-            await daemon.close()
-            await server.close()
+            await end_each(self.trend.close, self.monitor.close, daemon.close, server.close)
 
 
 def run(path: Path, *, exabgp: bool) -> int:

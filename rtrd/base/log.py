@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import select
+import sys
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, MutableMapping
@@ -20,6 +21,7 @@ import structlog
 
 from rtrd.base import systemd_journal
 from rtrd.base.log_values import field, plain
+from rtrd.base.shortages import shortage
 from rtrd.base.text import counted, printable
 
 Format = Literal["auto", "human", "json", "journal"]
@@ -55,6 +57,7 @@ def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _shortage,
             structlog.processors.format_exc_info,
             _escape,
             _keep,
@@ -162,6 +165,17 @@ class _FromLibraries(logging.Handler):
         more = self._limiter.rate_limited((record.name, key))
         if more is not None:
             get(record.name).log(record.levelno, text, exc_info=record.exc_info, **more)
+
+
+def _shortage(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say in a sentence what the host had no more of; a trace would only look like a fault of ours."""
+    given = event.get("exc_info")
+    error = given if isinstance(given, BaseException) else given[1] if isinstance(given, tuple) else sys.exc_info()[1]
+    why = shortage(error) if given else None
+    if why is not None:
+        del event["exc_info"]
+        event["why"] = why
+    return event
 
 
 def _escape(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from rtrd.base.shortages import shortage
+
 LONG: Final = 0.05
 """Seconds: a turn that takes longer is counted."""
 AT_ONCE: Final = 32
@@ -82,6 +84,14 @@ class WatchedLoop(asyncio.SelectorEventLoop):
     def turns(self) -> Turns:
         """The turns so far."""
         return self._watched.turns
+
+    async def shutdown_default_executor(self, *timeout: float | None) -> None:
+        """Wait for the threads of `asyncio.to_thread`; without, where asyncio can't start the thread it does so in."""
+        try:
+            await super().shutdown_default_executor(*timeout)
+        except RuntimeError as error:
+            if shortage(error) is None:
+                raise
 
     @property
     def strangers(self) -> set[int]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from rtrd import config
 from rtrd.base import log
 from rtrd.base.faults import FaultyFileError
-from rtrd.cli import BAD_USAGE, DONE, FAILED, NO_THREAD, is_for_want_of_a_thread
+from rtrd.base.shortages import shortage
+from rtrd.cli import BAD_USAGE, DONE, FAILED
 from rtrd.exabgp.slow_exit import exit_slowly
 from rtrd.vrps import slurm_files
 from rtrlib.exceptions import LibrtrMissingError
@@ -48,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
             raise
         if isinstance(error, LibrtrMissingError):
             print(f"rtrd: {error}", file=sys.stderr, flush=True)
-        elif is_for_want_of_a_thread(error):
-            print(f"rtrd: {NO_THREAD}", file=sys.stderr, flush=True)
+        elif (why := shortage(error)) is not None:
+            print(f"rtrd: {why}", file=sys.stderr, flush=True)
         else:
             traceback.print_exc()
         code = FAILED

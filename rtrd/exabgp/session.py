@@ -216,7 +216,7 @@ class ExaBGP:
                 logger.exception("rtrd failed to handle a line of ExaBGP", router=self.engine.name, **more)
 
     def _no_memory(self, why: str) -> None:
-        self._left_out(f"no memory for its routes: {why}", key="memory")
+        self._left_out(f"no memory for its routes: {why}" if why else "no memory for its routes", key="memory")
         self._starve()
 
     def _starve(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.demo.lab import LabError
+from rtrd.demo.lab import Lab, LabError
 from tests.e2e.conftest import MakeWorld
 from tests.lab.memory_group import memory_group
 from tests.lab.world import World
@@ -54,6 +54,20 @@ def test_no_memory_for_a_while(make_world: MakeWorld) -> None:
     if world.helper() == pid:
         resource.prlimit(pid, resource.RLIMIT_AS, before)
     world.settle(120, "after a while without memory")
+
+
+@pytest.mark.parametrize("left", [256 << 10, 6 << 20])
+def test_an_end_that_is_asked_for_without_memory(make_world: MakeWorld, lab: Lab, left: int) -> None:
+    """It is an end all the same, and at once: ExaBGP 4.2 waits for it. `left`: too little for lists, or for threads."""
+    world = settled(make_world())
+    pid = world.helper()
+    resource.prlimit(pid, resource.RLIMIT_AS, (taken(pid) + left, resource.RLIM_INFINITY))
+    for number in range(1, 6):
+        world.feeder.announce(world.routes(MANY, shift=MANY * number))
+    world.stop()
+    lab.stop()
+    assert lab.leftovers == []
+    assert "Traceback" not in world.router.process.log.read_text()
 
 
 def taken(pid: int) -> int:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtrd.base import log
+from rtrd.base.shortages import NO_MEMORY
 from rtrd.base.text import MAX_VALUE, printable
 
 
@@ -114,6 +115,18 @@ def test_a_traceback_stays_readable_and_indented(pipe: Pipe) -> None:
     assert "failed" in first
     assert any(line.strip() == "ValueError: first" for line in rest)
     assert all(line.startswith("    ") for line in rest)
+
+
+def test_what_the_host_is_short_of_is_a_sentence(pipe: Pipe) -> None:
+    pipe.setup("human")
+    try:
+        bytes(1 << 60)
+    except MemoryError as error:
+        log.get("x").exception("failed")
+        log.get("x").error("failed before", exc_info=error)
+        log.get("x").warning("no fault")
+    lines = pipe.text().splitlines()
+    assert [NO_MEMORY in line for line in lines] == [True, True, False]
 
 
 def test_libraries_log_through_the_same_pipe(pipe: Pipe) -> None:

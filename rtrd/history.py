@@ -110,13 +110,16 @@ class History:
 
     # -- what the loop hands over
 
-    def batch(self, router: str, neighbors: Mapping[int, str], records: bytes) -> Batch:
-        """Put changes of a router, as its table gave them, together with what their numbers mean now."""
+    def batch(self, router: str, neighbors: Mapping[int, str], records: bytes, path_reasons: dict[int, str]) -> Batch:
+        """Put changes of a router, as its table gave them, together with what their numbers mean now.
+
+        `path_reasons`: as of Batch.
+        """
         named, causes = numbers(records)
         return Batch(
             self.clock.wall(), router, {number: neighbors[number] for number in named & neighbors.keys()},
             {number: cause for number in causes if (cause := self._event_log.cause_of(number)) is not None},
-            records, 0, 0,
+            records, 0, 0, path_reasons,
         )  # fmt: skip
 
     def left_out(self, lost: ChangesLost) -> None:
@@ -252,13 +255,14 @@ def row(number: int, batch: Batch) -> dict[str, Any]:
         "cause": {UPDATE: "update", SESSION: "session"}.get(change.cause, "unknown" if cause is None else cause.text),
         "cache": None if cause is None else cause.cache,
         "vrp": None if vrp is None else vrp_fields(*vrp),
+        "path_reason": batch.path_reasons.get(0),
         "judged_by": None if change.judge is None else vrp_fields(change.judge, appeared=True),
         "why": _why(change, batch, vrp),
     }
 
 
 def _why(change: RouteChange, batch: Batch, vrp: Any) -> str:
-    """Say why, in words: what happened, and the VRP that makes the route what it is."""
+    """Say why, in words: what happened, the VRP that makes the route what it is, and what is wrong with its path."""
     cause = batch.causes.get(change.cause)
     if change.cause == SESSION:
         return "the neighbor's session ended"
@@ -266,7 +270,8 @@ def _why(change: RouteChange, batch: Batch, vrp: Any) -> str:
         return "withdrawn by the neighbor"
     why = reason(change, cause, vrp) if change.cause == UPDATE or cause is not None else "VRPs changed"
     judge = change.judge
-    if judge is None or (vrp is not None and vrp == (judge, True)):
-        return why
-    name = f"AS{judge.asn}'s VRP {judge.prefix}-{judge.max_length}"
-    return f"{why}; {name} {'matches' if change.validity == 'valid' else 'covers it'}"
+    if judge is not None and (vrp is None or vrp != (judge, True)):
+        name = f"AS{judge.asn}'s VRP {judge.prefix}-{judge.max_length}"
+        why = f"{why}; {name} {'matches' if change.validity == 'valid' else 'covers it'}"
+    path_reason = batch.path_reasons.get(0)
+    return why if path_reason is None else f"{why}; {path_reason}"

@@ -116,10 +116,9 @@ class HistoryStore:
             self._db.execute("PRAGMA disk.synchronous = NORMAL")
             self._db.execute("PRAGMA disk.journal_size_limit = 4194304")
             found = self._number("disk.user_version")
-            if found == 0:
-                self._tables.create("disk")
-            elif found != FORMAT:
+            if found not in (0, FORMAT):
                 raise StoreError(f"{path}: it has another format ({found}) than this rtrd ({FORMAT})")  # noqa: TRY301
+            self._tables.create("disk")
             self._tables.go_on("disk")
             self._measure()
         except BaseException:

@@ -29,12 +29,13 @@ FORMAT: Final = 1 if sys.byteorder == "little" else 2
 """Of the database; changes are in the byte order of this host."""
 _CAUSES: Final = 1024
 
-_NAMES: Final = ("batches", "causes", "changes")
+_NAMES: Final = ("batches", "causes", "changes", "path_reasons")
 _TABLES: Final = """
-CREATE TABLE {0}.batches(id INTEGER PRIMARY KEY, time REAL NOT NULL, router TEXT NOT NULL, neighbors TEXT NOT NULL,
-    causes TEXT NOT NULL, first_cause INTEGER, lost INTEGER NOT NULL, others INTEGER NOT NULL);
-CREATE TABLE {0}.causes(id INTEGER PRIMARY KEY, text TEXT NOT NULL, cache TEXT, vrps BLOB NOT NULL);
-CREATE TABLE {0}.changes(id INTEGER PRIMARY KEY, batch INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS {0}.batches(id INTEGER PRIMARY KEY, time REAL NOT NULL, router TEXT NOT NULL,
+    neighbors TEXT NOT NULL, causes TEXT NOT NULL, first_cause INTEGER, lost INTEGER NOT NULL, others INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS {0}.causes(id INTEGER PRIMARY KEY, text TEXT NOT NULL, cache TEXT, vrps BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS {0}.changes(id INTEGER PRIMARY KEY, batch INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS {0}.path_reasons(id INTEGER PRIMARY KEY, text TEXT NOT NULL);
 """
 _WRITE: Final = f"""
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :count)
@@ -60,6 +61,8 @@ class Batch(NamedTuple):
     """Changes before these that were not kept."""
     others: int
     """Routes before these that came or went without being invalid, and were not kept."""
+    path_reasons: dict[int, str] = {}  # noqa: RUF012 - a tuple's default, which nobody changes
+    """Why the paths of some of them are invalid or leaks, by the change's place in `records`."""
 
 
 class HistoryQuery(NamedTuple):
@@ -98,7 +101,10 @@ class Tables:
         self._known: OrderedDict[tuple[int, str], int] = OrderedDict()  # causes that are written, by number and text
 
     def create(self, schema: str) -> None:
-        """Make the tables of a database, all or none."""
+        """Make those tables of a database that it does not have, all or none.
+
+        `path_reasons`, with the identifiers of their changes, came later than the others.
+        """
         version = f"PRAGMA {schema}.user_version = {FORMAT};"
         self._db.executescript(f"BEGIN; {_TABLES.format(schema)} {version} COMMIT;")
 
@@ -137,6 +143,8 @@ class Tables:
                     self._last = first + count - 1
                     given = {"count": count, "first": first, "batch": number, "records": batch.records}
                     self._db.execute(_WRITE.format(schema), given)
+                    reasons = ((first + place, text) for place, text in batch.path_reasons.items())
+                    self._db.executemany(f"INSERT INTO {schema}.path_reasons VALUES (?, ?)", reasons)
 
     def _cause(self, schema: str, number: int, cause: Cause) -> int:
         key = (number, f"{schema} {cause.text}")
@@ -194,6 +202,7 @@ class Tables:
         dropped = 0
         if last is not None:
             dropped = self._db.execute(f"DELETE FROM {schema}.changes WHERE id <= ?", (last,)).rowcount
+            self._db.execute(f"DELETE FROM {schema}.path_reasons WHERE id <= ?", (last,))
         first = self._db.execute(f"SELECT batch FROM {schema}.changes ORDER BY id LIMIT 1").fetchone()
         keep = before if first is None else first[0]
         self._db.execute(f"DELETE FROM {schema}.batches WHERE id < ?", (keep,))
@@ -228,7 +237,10 @@ class Tables:
             since = oldest if since is None else since if oldest is None else min(since, oldest)
             lost, others = lost + (some or 0), others + (other or 0)
         known: dict[tuple[str, int], Batch] = {}
-        batches = [self._batch(schema, batch, known)._replace(records=record) for _, record, schema, batch in rows]
+        batches = [
+            self._batch(schema, batch, known)._replace(records=record, path_reasons=self._path_reason(schema, number))
+            for number, record, schema, batch in rows
+        ]
         return HistoryPage([row[0] for row in rows], batches, more, since, lost, others)
 
     def _batch(self, schema: str, number: int, known: dict[tuple[str, int], Batch]) -> Batch:
@@ -244,6 +256,10 @@ class Tables:
             neighbors = msgspec.json.decode(row[2], type=dict[int, str])
             known[schema, number] = Batch(row[0], row[1], neighbors, causes, b"", 0, 0)
         return known[schema, number]
+
+    def _path_reason(self, schema: str, number: int) -> dict[int, str]:
+        row = self._db.execute(f"SELECT text FROM {schema}.path_reasons WHERE id = ?", (number,)).fetchone()
+        return {} if row is None else {0: row[0]}
 
     def _read_cause(self, schema: str, number: int) -> Cause:
         row = self._db.execute(f"SELECT text, cache, vrps FROM {schema}.causes WHERE id = ?", (number,)).fetchone()

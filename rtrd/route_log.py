@@ -5,18 +5,16 @@ A burst is cut short: the first lines of it, then how many more there were.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from rtrd.base import log
 from rtrd.base.clock import Clock
 from rtrd.history import row
 from rtrd.history_tables import Batch
-from rtrd.rib.native_terms import BAD_PATH, BAD_PATH_WAS, CHANGE_SIZE, changes_of, octets_of
-from rtrd.rib.terms import RouteChange
+from rtrd.rib.native_terms import BAD_PATH, BAD_PATH_WAS, CHANGE_SIZE, octets_of
 from rtrlib.vrp_set import VALIDITIES
 
-BURST: Final = 20
+LINES: Final = 20
 """Lines in one go."""
 REFILL: Final = 6.0
 """Seconds after which one more line may follow."""
@@ -51,29 +49,27 @@ class RouteLog:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lines = float(BURST)
+        self._lines = float(LINES)
         self._at = clock.steady()
         self._left_out = 0
         self._said = clock.steady()
 
-    def take(self, batch: Batch, path_reason: Callable[[RouteChange], str | None]) -> None:
-        """Take changes of a router; log those to or from invalid.
-
-        `path_reason`: says why the path of a route is invalid or a leak, if it is.
-        """
+    def take(self, batch: Batch) -> None:
+        """Take changes of a router; log those to or from invalid."""
         crossed = _crossed(batch.records)
         number = -1
         while self._lines >= 1 and (number := crossed.find(1, number + 1)) >= 0:
             self._lines -= 1
             record = batch.records[number * CHANGE_SIZE : (number + 1) * CHANGE_SIZE]
-            self._log(row(0, batch._replace(records=record)), path_reason(next(changes_of(record))))
+            reasons = {0: batch.path_reasons[number]} if number in batch.path_reasons else {}
+            self._log(row(0, batch._replace(records=record, path_reasons=reasons)))
         if self._lines < 1:
             self._left_out += crossed.count(1, number + 1)
 
     def look(self) -> None:
         """Say how many changes were left out, if it is time."""
         now = self._clock.steady()
-        self._lines = min(float(BURST), self._lines + (now - self._at) / REFILL)
+        self._lines = min(float(LINES), self._lines + (now - self._at) / REFILL)
         self._at = now
         if self._left_out and now - self._said >= SUMMARY:
             logger.warning("more routes changed to or from invalid", left_out=self._left_out)
@@ -81,7 +77,7 @@ class RouteLog:
         if not self._left_out:
             self._said = now
 
-    def _log(self, change: dict[str, Any], path_reason: str | None) -> None:
+    def _log(self, change: dict[str, Any]) -> None:
         logger.info(
             _event(change),
             prefix=change["prefix"],
@@ -92,7 +88,7 @@ class RouteLog:
             validity=change["validity"] or "gone",
             **({"aspa": change["aspa"], "leak": change["leak"]} if change["aspa"] is not None else {}),
             decision=change["decision"] or "none",
-            why="; ".join(filter(None, (change["why"], path_reason))),
+            why=change["why"],
         )
 
 

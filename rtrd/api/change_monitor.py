@@ -25,7 +25,8 @@ from rtrd.event_log import EventLog
 from rtrd.history import History
 from rtrd.history_tables import Batch
 from rtrd.rib.native_terms import BAD_PATH, BAD_PATH_WAS, CHANGE_SIZE, changes_of, octets_of
-from rtrd.route_log import RouteLog
+from rtrd.rib.terms import RouteChange
+from rtrd.route_log import LINES, RouteLog
 from rtrd.routers import Routers
 from rtrd.vrps.guarding import Guarding
 from rtrlib import RTRSocketState
@@ -55,6 +56,12 @@ TOLD: Final = 200
 """Events of changes in one go while nobody listens; one more each look."""
 TOLD_LISTENING: Final = 5000
 """The same in each look while somebody does."""
+REASONS: Final = 1000
+"""Changes of which the history gets the hops that deny their paths, in one go."""
+REASONS_EACH_SECOND: Final = 5
+"""How many more each second; and LINES of each turn in any case, for the log."""
+REASONS_TOGETHER: Final = 50
+"""The most in one turn of the loop."""
 OTHERS: Final = 2000
 """Routes that may come, and as many that may go, without being invalid, and be a change; one more in four seconds."""
 _NONE: Final = 255
@@ -101,6 +108,10 @@ class Allowance:
         return some
 
 
+def _change(records: bytes, place: int) -> RouteChange:
+    return next(changes_of(records[place * CHANGE_SIZE : (place + 1) * CHANGE_SIZE]))
+
+
 def _news(records: bytes) -> Iterator[int]:
     """Give which changes are events, the newest first: of validity, or a new route that is invalid.
 
@@ -128,6 +139,7 @@ class ChangeMonitor:
         self._allowed = Allowance(BURST, EACH_SECOND, history.clock)
         self._looks = Allowance(LOOKS, LOOKS_EACH_SECOND, history.clock)
         self._told = Allowance(TOLD, 1 / EVERY, history.clock)
+        self._reasons = Allowance(REASONS, REASONS_EACH_SECOND, history.clock)
         self._others = Allowance(OTHERS, 0.25, history.clock)
         self._bursts = True
         self._caches = caches
@@ -220,14 +232,30 @@ class ChangeMonitor:
             self._history.left_out(lost)
             lost_in_all += lost.changes
             if records:
-                batches.append(batch := self._history.batch(router.engine.name, names, records))
+                reasons = self._path_reasons(router, records)
+                batches.append(batch := self._history.batch(router.engine.name, names, records, reasons))
                 self._history.take(batch)
-                self._route_log.take(batch, router.engine.path_reason_of)
+                self._route_log.take(batch)
                 self._allowed.spend(len(records) // CHANGE_SIZE)
             if len(records) < TOGETHER * CHANGE_SIZE:
                 break
             await asyncio.sleep(0)
         await self._tell(router, batches, lost_in_all)
+
+    def _path_reasons(self, router: Router, records: bytes) -> dict[int, str]:
+        """Say why paths became invalid or leaks, while that can still be known, of the first ones."""
+        paths = octets_of(records, "paths")
+        bad, before = paths.translate(BAD_PATH), paths.translate(BAD_PATH_WAS)
+        reasons = dict[int, str]()
+        place, left = -1, min(max(int(self._reasons.left), LINES), REASONS_TOGETHER)
+        while left and (place := bad.find(1, place + 1)) >= 0:
+            if before[place] and paths[place] >> 4 == paths[place] & 15:
+                continue
+            left -= 1
+            if (reason := router.engine.path_reason_of(_change(records, place))) is not None:
+                reasons[place] = reason
+        self._reasons.spend(len(reasons))
+        return reasons
 
     async def _tell(self, router: Router, batches: list[Batch], lost: int) -> None:
         """Make events of changes of validity: all while somebody listens, else a few."""
@@ -238,9 +266,10 @@ class ChangeMonitor:
             self._event_log.missed(lost + sum(1 for _ in news))
         self._told.spend(len(told))
         for done, (batch, number) in enumerate(told):
-            change = next(changes_of(batch.records[number * CHANGE_SIZE : (number + 1) * CHANGE_SIZE]))
+            change = _change(batch.records, number)
             name = batch.neighbors.get(change.neighbor, "a neighbor that is gone")
-            self._event_log.route(batch.router, name, change, router.engine.path_reason_of(change))
+            reason = batch.path_reasons.get(number) or router.engine.path_reason_of(change)
+            self._event_log.route(batch.router, name, change, reason)
             if done % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
 

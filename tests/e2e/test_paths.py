@@ -100,3 +100,8 @@ def test_a_route_goes_and_comes_back_with_the_aspa_that_decides(make_chain: Make
     chain.settle_prefixes("198.18.2.0/24", *both)
     last = chain.ask("history", "198.18.1.0/24")["history"][0]
     assert (last["aspa_was"], last["aspa"], last["decision"]) == ("invalid", "valid", "announce")
+    assert last["path_reason"] is None
+    first = next(one for one in chain.ask("history", "198.18.1.0/24")["history"] if one["aspa"] == "invalid")
+    assert first["path_reason"] == f"AS64510 does not name AS{FEEDER_ASN} as its provider"
+    assert first["why"].endswith(f"; {first['path_reason']}")
+    assert "a route's path is invalid" in chain.router.process.log.read_text()

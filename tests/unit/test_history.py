@@ -95,15 +95,37 @@ def test_a_cause_is_kept_with_its_vrps(path: Path) -> None:
     assert ask(opened(path), "10.0.0.0/8").batches[0].causes == {7: cause}
 
 
+def left_reasons(store: HistoryStore) -> list[tuple[int]]:
+    return store._db.execute("SELECT id FROM disk.path_reasons").fetchall()
+
+
+def test_why_paths_are_invalid_is_kept_and_a_history_from_before_that_is_taken(path: Path) -> None:
+    store = opened(path)
+    store.write([batch(changes())], 1e9)
+    store.close()
+    with sqlite3.connect(path) as before:
+        before.execute("DROP TABLE path_reasons")
+    before.close()
+    store = opened(path)
+    store.write([batch(changes(3))._replace(path_reasons={1: "AS64510 does not name AS64501 as its provider"})], 1e9)
+    store.close()
+    found = ask(opened(path), "0.0.0.0/0")
+    told = [row(number, one) for number, one in zip(found.ids, found.batches, strict=True)]
+    assert [one["path_reason"] for one in told] == [None, "AS64510 does not name AS64501 as its provider", None, None]
+    assert told[1]["why"].endswith("; AS64510 does not name AS64501 as its provider")
+
+
 def test_size_and_age_are_bounded(path: Path) -> None:
     store = opened(path, max_size=3 << 20)
     for number in range(6):
-        store.write([batch(changes(10_000), 1e9 + number)], 1e9)
+        reasons = dict.fromkeys(range(0, 10000, 10), "AS64510 does not name AS64501 as its provider")
+        store.write([batch(changes(10_000), 1e9 + number)._replace(path_reasons=reasons)], 1e9)
         store._tidied = -1e9
     store.write([], 1e9)
     assert store.size <= 3 << 20
     left = len(ask(store, "0.0.0.0/0", most=100_000).ids)
     assert 10_000 <= left < 60_000
+    assert len(left_reasons(store)) <= left / 10 + 1, "they go with their changes"
     store._tidied = -1e9
     store.write([], 1e9)
     assert store._number("disk.freelist_count") == 0
@@ -296,7 +318,7 @@ async def test_what_waits_for_the_thread_is_bounded_and_what_is_too_much_is_said
     history = story.daemon.history
     await history.close()  # the thread takes nothing
     for _ in range(25):
-        history.take(history.batch("edge", {}, changes(10_000)))
+        history.take(history.batch("edge", {}, changes(10_000), {}))
     assert (history.kept, history.lost) == (200_000, 50_000)
 
 

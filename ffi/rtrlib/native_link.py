@@ -30,6 +30,10 @@ __all__ = ["NativeLink"]
 VRP_OCTETS: Final = 256
 """Octets of `memory` for which a cache may send a VRP: what one takes in the set, with room to grow, while a new set
 replaces an old one."""
+NOTIFIES: Final = 100
+"""Serial Notifies in NOTIFIES_IN seconds; a cache that sends more is read on when they are over. RFC 8210 section 5.2
+wants one a minute at most."""
+NOTIFIES_IN: Final = 1.0
 FAREWELL: Final = 256 << 10
 """Octets of the cache that are thrown away before the connection is closed: what is unread then would reset it, and
 the Error Report might be lost."""
@@ -64,6 +68,11 @@ class NativeLink:
         self._channel: Channel | None = None
         self._session: NativeSession | None = None
         self._unsent = b""
+        self._notifies = 0
+        """Of the session, when the second began in which they are counted."""
+        self._second_ends = 0.0
+        self._resting = False
+        """Nothing more is read before that."""
         self._preparation: Preparation | None = None
         self._ssh: SSHProcess | None = None
         """What the socket leads to, if it is no network's."""
@@ -99,13 +108,17 @@ class NativeLink:
     def deadline(self) -> float | None:
         """When the connection takes too long, or what the session waits for."""
         if self._session is not None:
-            return self._session.deadline()
+            due = self._session.deadline()
+            if not self._resting:
+                return due
+            return self._second_ends if due is None else min(due, self._second_ends)
         return self._connect_ends or 0.0
 
     def tick(self, now: float) -> list[Event]:
         """Begin; give up a connection that takes too long; do what the session has to do."""
         if self._session is not None:
             events = self._session.tick(now)
+            self._resting = self._resting and now < self._second_ends
             self._flush()
             return events
         if self._connect_ends is None:
@@ -255,7 +268,11 @@ class NativeLink:
             return [Ended(fault.kind, str(fault))]
         events = self._begin(now) if self._session is None and channel.is_open else []
         if self._session is not None and plain:
+            if now >= self._second_ends:
+                self._notifies, self._second_ends = self._session.notifies, now + NOTIFIES_IN
             events += self._session.feed(plain, now)
+            # A flood of Serial Notifies is left where it is for a while: reading it only costs, and TCP stops it.
+            self._resting = self._session.notifies - self._notifies > NOTIFIES
         if channel.is_over:
             events.append(self._broken(channel, 0))
         return events
@@ -310,7 +327,8 @@ class NativeLink:
                 pass
             except OSError:
                 self._unsent = b""  # reading says what is wrong with the connection
-        self._epoll.modify(self._socket, select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0))
+        wanted = 0 if self._resting else select.EPOLLIN
+        self._epoll.modify(self._socket, wanted | (select.EPOLLOUT if self._unsent else 0))
 
     def _drop_socket(self) -> None:
         if self._socket is not None:

@@ -118,6 +118,8 @@ class NativeSession:
         """ASPAs of that answer, if its version has them."""
         self._notified: int | None = None
         """The serial of the last Serial Notify since the query."""
+        self.notifies = 0
+        """Serial Notifies so far."""
         self._has_data = False
         self._wait = NO_DATA_FIRST
         self._asked_at = now
@@ -319,6 +321,7 @@ class NativeSession:
         self._resume.spoken, self._resume.silent = max(self._resume.spoken, self.version), 0
 
     def _notify(self, header: Header, pdu: bytes, now: float) -> None:
+        self.notifies += 1
         if not self._agreed:
             return
         self._notified = _WORD.unpack_from(pdu, HEADER.size)[0]

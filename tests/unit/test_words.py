@@ -72,6 +72,7 @@ ALLOWED = {
     ("bench/results.json", ".*"): "measured before",
     ("tests/samples/.*", ".*"): "ExaBGP's own words",
     ("tests/lab/faulty_cache.py", "LINGER"): "the socket option",
+    ("tests/integration/test_serial_notifies.py", "LINGER"): "the socket option",
     ("etc/grafana/.*", "targets"): "Grafana's word",
     ("rtrd/demo/frr.py", "targets"): "FRR's word",
     ("rtrd/api/page/page.css", "round"): "how lines are joined",

@@ -121,6 +121,7 @@ class RouteQueries:
 
 def _row(engine: Engine, direction: str, neighbor: str, route: Route, ribs: Mapping[int, str]) -> Mapping[str, Any]:
     learned = direction == "in"
+    source = engine if learned else engine.local_routes
     role, neighbor_as = (engine.sessions.judged(route.neighbor) if learned else None) or (None, None)
     return {
         "router": engine.name,
@@ -132,12 +133,12 @@ def _row(engine: Engine, direction: str, neighbor: str, route: Route, ribs: Mapp
         "decision": route.decision,
         "reason": route.reason,
         "since": timestamp(route.since) if route.since else None,
-        "as_path": engine.as_path(route) if learned else None,
+        "as_path": source.as_path(route),
         "local_role": role,
         "neighbor_as": neighbor_as,
         "aspa": route.aspa,
         "leak": route.leak,
-        "path_reason": (engine if learned else engine.local_routes).path_reason(route),
+        "path_reason": source.path_reason(route),
         "kept_back": [
             {"neighbor": receiver, "reason": "otc"}
             for receiver in (engine.receivers.names(route.kept_back) if route.kept_back else ())

@@ -12,7 +12,7 @@ import msgspec
 from rtrd.base.text import printable
 from rtrd.cli import BAD_USAGE, DONE, FAILED
 from rtrd.commands import common, http_client, terminal
-from rtrd.rib.paths import Path, explain_path, parse_path, sentence_of
+from rtrd.rib.paths import Path, explain_path, parse_path, parse_path_asn, sentence_of
 from rtrd.vrps import allow_bad
 from rtrlib.aspa_paths import LOCAL_ROLES, Hop
 from rtrlib.aspas import ASPAIndex
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--neighbor-as",
         metavar="AS",
-        type=common.asn,
+        type=_neighbor_as,
         help="the neighbor's AS, which must be the first one of the path, unless it is a route server",
     )
     parser.add_argument("--as-set", action="store_true", help="the path also has an AS_SET")
@@ -58,7 +58,14 @@ def add_path_options(parser: argparse.ArgumentParser) -> None:
         "--path", metavar="PATH", type=_path, help='its AS path, the neighbor first, the origin last: "64496 64500"'
     )
     parser.add_argument("--local-role", metavar="ROLE", choices=LOCAL_ROLES, help="with --path: as of validate-path")
-    parser.add_argument("--neighbor-as", metavar="AS", type=common.asn, help="with --path: as of validate-path")
+    parser.add_argument("--neighbor-as", metavar="AS", type=_neighbor_as, help="with --path: as of validate-path")
+
+
+def _neighbor_as(text: str) -> int:
+    try:
+        return parse_path_asn(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _path(text: str) -> Path:

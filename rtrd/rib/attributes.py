@@ -279,9 +279,10 @@ def read_octets(key: bytes, owns: Callable[[Tag], bool]) -> AttributeSet:
 
 
 def read_path(key: bytes) -> tuple[Segment, ...]:
-    """Give the AS_PATH of the attribute set of a key."""
+    """Give the AS_PATH of the attribute set of a key; empty: also where a local route's has none."""
     *_, size = _HEAD.unpack_from(key)
-    return next(tuple(_segments(value)) for code, _, value in _attributes(key[_HEAD.size + size :]) if code == AS_PATH)
+    found = (tuple(_segments(value)) for code, _, value in _attributes(key[_HEAD.size + size :]) if code == AS_PATH)
+    return next(found, ())
 
 
 def _nobody(_: Tag) -> bool:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from rtrd.policy import normal
 from rtrd.rib import paths
-from rtrd.rib.attributes import AttributeSet, local_key, read_octets
+from rtrd.rib.attributes import AttributeSet, local_key, read_octets, read_path
 from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.receivers import Receivers
 from rtrd.rib.table import RouteTable
@@ -238,6 +238,11 @@ class LocalRoutes:
                 names = {number: address for address, number in self.sessions.items()}
             if route.neighbor in names:
                 yield names[route.neighbor], route
+
+    def as_path(self, route: Route) -> str | None:
+        """Give the AS_PATH with which a route is sent, as text (`paths.path_text`); None: that is not certain."""
+        path = read_path(self.table.attributes_key(route.attributes))
+        return paths.path_text(path) if path else None
 
     def path_reason(self, route: Route) -> str | None:
         """Say why the path of a route is invalid for who gets it, and why it counts as a leak; None: neither is so."""

@@ -97,10 +97,14 @@ _FORMS: Final = {AS_SEQUENCE: ("{}", " "), AS_SET: ("{{{}}}", ",")}
 
 
 def _asns(words: Iterable[str]) -> tuple[int, ...]:
-    found = tuple(map(parse_asn, words))
-    if 0 in found:
+    return tuple(map(parse_path_asn, words))
+
+
+def parse_path_asn(text: str) -> int:
+    """Parse the AS number of somebody in a path. ValueError, with a sentence."""
+    if (asn := parse_asn(text)) == 0:
         raise ValueError("AS 0 is in no path (RFC 7607)")
-    return found
+    return asn
 
 
 def explain_path(

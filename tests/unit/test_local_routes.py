@@ -296,6 +296,8 @@ def test_the_paths_of_local_routes_are_judged_as_by_who_gets_them(*, tells: bool
             story.lists(address, " as-path [ 65000 64500 ] attribute [ 0x23 0xc0 0x0000fbf4 ]")
     story.have({64500: {64501}})
     denied = "AS64500 does not name AS65000 as its provider"
+    own = story.engine.local_routes
+    assert {own.as_path(route) for _, route in own.routes()} == {"65000 64500"}
     otc = "it has Only to Customer of AS64500, and goes to "
     assert story.found() == {
         AT["provider"]: ("valid", False, None),  # our customer: downstream, and two ASes are no leak
@@ -318,6 +320,8 @@ def test_a_local_route_without_a_path_goes_out_with_our_as() -> None:
     assert story.found() == {AT["peer"]: ("invalid", False, first)}, "ExaBGP adds nothing to a path that is given"
     story.lists(AT["peer"], " next-hop self")
     assert story.found() == {AT["peer"]: (None, False, None)}, "not certain: not judged"
+    own = story.engine.local_routes
+    assert [own.as_path(route) for _, route in own.routes()] == [None]
 
 
 def test_a_role_that_is_configured_later_counts() -> None:

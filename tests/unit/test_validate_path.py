@@ -87,6 +87,8 @@ def test_it_stops_at_what_is_no_path(file: Path) -> None:
     for path in ("64501 0", "64501 {0}"):
         done = asked(file, "--local-role", "peer", path)
         assert (done.returncode, done.stderr) == (cli.BAD_USAGE, "rtrd validate-path: AS 0 is in no path (RFC 7607)\n")
+    done = asked(file, "--local-role", "peer", "--neighbor-as", "0", "64501")
+    assert (done.returncode, "AS 0 is in no path (RFC 7607)" in done.stderr) == (cli.BAD_USAGE, True)
     assert asked(file, "--local-role", "peer", "64501", "4294967296").returncode == cli.BAD_USAGE
 
 
@@ -157,8 +159,9 @@ def test_the_daemon_is_asked_for_both(tmp_path: Path) -> None:
         by_api = get(one, f"/api/v1/validity/AS64501/192.0.2.0/24?{query}")
         assert get(one, f"/validity?prefix=192.0.2.0/24&asn=64501&{query}") == by_api
         by_set = get(one, f"/validity?prefix=192.0.2.0/24&asn=64501&{query.replace('64501', '%7B64501%7D')}")
-        with pytest.raises(http_client.RefusedError, match=re.escape("AS 0 is in no path (RFC 7607)")):
-            get(one, "/api/v1/path?path=64502,0&local-role=customer")
+        for question in ("path=64502,0&local-role=customer", "path=64502&local-role=customer&neighbor-as=0"):
+            with pytest.raises(http_client.RefusedError, match=re.escape("AS 0 is in no path (RFC 7607)")):
+                get(one, f"/api/v1/path?{question}")
         thread.run(one.__aexit__())
     assert by_set["validated_route"]["route"]["origin_asn"] is None
     assert by_set["path"]["as_path"] == "64502 {64501}"

@@ -18,6 +18,7 @@ from rtrlib.vrp_set import VRPSet
 
 BIRD_SOCKET: Final = "/run/bird/bird.ctl"
 MOST_SHOWN: Final = 100_000
+_VRPS: Final = "/json?exclude=routerKeys,aspas"
 _COVERED: Final = {
     "unreachable": "nothing else leads there",
     "covered-by-valid": "a valid route leads there",
@@ -77,7 +78,7 @@ def _vrp_set(args: argparse.Namespace) -> VRPSet:
         with http_client.ask(socket_paths.socket_path(args.socket), "/status") as answer:
             if not answer.value()["ready"]:
                 raise http_client.RefusedError("no VRP set is usable yet: there is nothing to compare with", 503)
-        with http_client.ask(socket_paths.socket_path(args.socket), "/json") as answer:
+        with http_client.ask(socket_paths.socket_path(args.socket), _VRPS) as answer:
             records = b"".join(pack(VRP(one["prefix"], one["maxLength"], one["asn"])) for one in answer.items())
             if answer.changed_meanwhile:
                 raise http_client.RefusedError("the VRPs change all the time: there is no set to compare with", 503)

@@ -1,5 +1,6 @@
 """BIRD as the router, with etc/bird.conf: fed by rtrd, it acts on VRPs, and rtrd audits what it holds."""
 
+import base64
 import json
 import os
 import signal
@@ -129,6 +130,20 @@ def test_check_compares_birds_roa_tables_with_ours(lab: Lab) -> None:
     assert "Reconfigured" in site.bird.ask("configure")
     found = site.ask("check", code=1)
     assert (found["missing"], found["extra"]) == ([], [{"asn": 64511, "prefix": "192.0.2.0/24", "maxLength": 25}])
+
+
+def test_aspas_and_router_keys_beside_the_vrps_change_no_comparison(lab: Lab) -> None:
+    site = Site(lab)
+    site.bird.wait_routes(lambda routes: len(routes) == 5, "the valid and not-found routes")
+    before = site.ask("audit")
+    data = json.loads(site.cache.file.read_text())
+    data["aspas"] = [{"customer_asid": 64500, "providers": [64501]}]
+    data["bgpsec_keys"] = [{"asn": 64500, "ski": "07" * 20, "pubkey": base64.b64encode(bytes(91)).decode()}]
+    site.cache.file.write_text(json.dumps(data))
+    site.cache.process.send_signal(signal.SIGHUP)
+    site.rtrd.wait_status(lambda status: (status["aspas"], status["router_keys"]) == (1, 1), "an ASPA and a key")
+    assert site.ask("audit") == before
+    assert site.ask("check")["same"] is True
 
 
 def test_the_daemon_repeats_the_audit_and_survives_a_bird_that_hangs_or_restarts(lab: Lab) -> None:

@@ -16,7 +16,7 @@ from msgspec import Meta
 from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.faults import FaultyFileError, FileFault, Report
 from rtrd.base.files import read_file
-from rtrd.config import checks
+from rtrd.config import checks, rule_checks
 from rtrd.config.mapping import Mapping
 from rtrd.config.nats import (
     SUBJECT_OF_ALL,
@@ -380,8 +380,8 @@ def _examine(text: str, path: Path) -> Examined:
         checks={
             CacheServer: checks.check_server,
             Caches: checks.check_caches,
-            Action: checks.check_action,
-            PolicyRule: checks.check_rule,
+            Action: rule_checks.check_action,
+            PolicyRule: rule_checks.check_rule,
             PrefixLengths: check_lengths,
             PrefixRange: check_prefix_range,
             When: check_when,

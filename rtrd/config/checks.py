@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.faults import Report
 from rtrd.base.socket_paths import ATTACH_SUFFIX
-from rtrd.config.path_checks import PATH_ACTIONS, check_otc, check_path_actions
+from rtrd.config.rule_checks import check_policy, listed
 from rtrd.config.types import Match, covering
-from rtrd.config.when import check_as_sets, check_conditions, check_rules_of_neighbors
 from rtrd.config.yaml_reader import FAULTY, Node
 
 MAX_CACHES: Final = 30
@@ -43,9 +42,6 @@ NATIVE_KEYS: Final = ("device", "md5-password-file", "tcp-ao", "max-version")
 
 LOCALHOST: Final = {"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"}
 """Names of this host in the /etc/hosts of most."""
-
-ACTIONS: Final = ("valid", "not-found", "invalid", "unverified")
-"""The keys of a rule that say what is done, by the validity of the origin."""
 
 
 def check_server(found: Node, report: Report) -> None:
@@ -200,36 +196,6 @@ def _plain_address(text: str) -> str | None:
     return str(mapped or address)
 
 
-def check_action(found: Node, report: Report) -> None:
-    """Want tags and a local preference only where there is an announcement."""
-    action = found.get("action")
-    if action in (FAULTY, "announce"):
-        return
-    for key in ("tags", "local-preference"):
-        if key in found.keys:
-            report(found.line_of(key), f"{found.path}.{key}: only for action announce, not {action}")
-
-
-def check_rule(found: Node, report: Report) -> None:
-    """Want `as-set` to agree, and only what can be done with local routes."""
-    check_as_sets(found, ACTIONS, report)
-    if found.get("direction", "in") != "out":
-        return
-    if "from" in found.keys:
-        report(found.line_of("from"), f"{found.path}.from: not for direction out, whose routes no neighbor sent")
-    for key in ("when", "as-set", *PATH_ACTIONS, "otc"):
-        if key in found.keys:
-            report(found.line_of(key), f"{found.path}.{key}: not for direction out")
-    for validity in ACTIONS:
-        if validity not in found.keys:
-            continue
-        action = found.keys[validity].get("action")
-        able = ("observe", "withdraw") if validity == "invalid" else ("observe",)
-        if action not in (FAULTY, *able):
-            what = f"not possible for local routes: {action}; possible: {' or '.join(able)}"
-            report(found.line_of(validity), f"{found.path}.{validity}: {what}")
-
-
 def check_server_of_routers(found: Node, report: Report) -> None:
     """Want an address to connect to."""
     if not {"listen", "tls"} & found.keys.keys():
@@ -257,14 +223,7 @@ def check_config(found: Node, report: Report) -> None:
     for section, list_of in ((found, "neighbors"), (found.keys.get("rtr-server", found), "clients")):
         _check_shadowed_matches(section.keys[list_of].items if list_of in section.keys else (), report)
     if "policy" in found.keys:
-        rules = found.keys["policy"].items
-        _check_rules_act(rules, report)
-        for direction, key in (("in", "from"), ("out", "to")):
-            _check_shadows([rule for rule in rules if rule.get("direction", "in") == direction], key, report)
-        check_conditions(rules, report)
-        check_rules_of_neighbors(rules, report)
-        check_path_actions(rules, found, report)
-        check_otc(rules, found, report)
+        check_policy(found.keys["policy"].items, found, report)
     if "neighbors" in found.keys:
         _check_neighbors(found.keys["neighbors"].items, report)
     control = found.get("control", None)
@@ -350,7 +309,7 @@ def _check_shadowed_matches(entries: Iterable[Node], report: Report) -> None:
         )
         before = [next((taken[name] for name in covering(str(each.value)) if name in taken), None) for each in matches]
         if matches and None not in before:
-            lines = _list(sorted({line for _, line in filter(None, before)}))
+            lines = listed(sorted({line for _, line in filter(None, before)}))
             report(
                 entry.line, f"{entry.path}: never counts: all that it names is taken before, on line {lines}", "warning"
             )
@@ -377,76 +336,9 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def _check_rules_act(rules: Iterable[Node], report: Report) -> None:
-    for rule in rules:
-        if not {*ACTIONS, *PATH_ACTIONS} & rule.keys.keys():
-            what = f"no action ({', '.join(ACTIONS)}): the routes of these neighbors are only observed"
-            report(rule.line, f"{rule.path}: {what}", "warning")
-
-
 def _check_neighbors(entries: Iterable[Node], report: Report) -> None:
     """Warn of a role that nothing is judged by."""
     for entry in entries:
         if "local-role" in entry.keys and entry.get("confederation", False) is True:
             what = "has no effect on paths: those of a confederation are judged where they enter it"
             report(entry.line_of("local-role"), f"{entry.path}.local-role: {what}", "warning")
-
-
-def _check_shadows(rules: Iterable[Node], key: str, report: Report) -> None:
-    """Warn of a rule, or of a neighbor in it, that an earlier rule takes; `key` names the neighbors of a rule."""
-    taken: dict[Match, int] = {}
-    everything: int | None = None
-    for rule in rules:
-        if everything is not None:
-            what = f"never acts: the rule on line {everything} is for any neighbor"
-            report(rule.line, f"{rule.path}: {what}", "warning")
-            continue
-        asks = "when" in rule.keys  # it takes some routes of its neighbors, and leaves the rest
-        if key not in rule.keys:
-            everything = None if asks else rule.line
-            continue
-        neighbors = [each for each in rule.keys[key].items if each.value is not FAULTY]
-        before = [_taken(each, taken) for each in neighbors]
-        if neighbors and None not in before:
-            lines = sorted(set(filter(None, before)))
-            who = f"the rule on line {lines[0]} takes" if len(lines) == 1 else f"the rules on lines {_list(lines)} take"
-            report(rule.line, f"{rule.path}: never acts: {who} all of its neighbors", "warning")
-            continue
-        _check_twice(neighbors, taken, report)
-        for each in () if asks else neighbors:
-            taken.setdefault(covering(str(each.value))[0], rule.line)
-
-
-def _taken(neighbor: Node, taken: Mapping[Match, int]) -> int | None:
-    """Give the line of an earlier rule that takes a neighbor, by itself or by a prefix that covers it; None: none."""
-    return next((taken[name] for name in covering(str(neighbor.value)) if name in taken), None)
-
-
-def _check_twice(neighbors: Iterable[Node], taken: Mapping[Match, int], report: Report) -> None:
-    """Warn of neighbors of a rule that are given twice, or that an earlier rule takes."""
-    here: set[object] = set()
-    for each in neighbors:
-        if (line := _taken(each, taken)) is not None:
-            what = f"{each.value} has no effect here: the rule on line {line} takes this neighbor"
-            report(each.line, f"{each.path}: {what}", "warning")
-        elif each.value in here:
-            report(each.line, f"{each.path}: {each.value} is given twice", "warning")
-        here.add(each.value)
-
-
-def _list(lines: Iterable[int]) -> str:
-    *most, last = map(str, lines)
-    return f"{', '.join(most)} and {last}" if most else last
-
-
-def announcing_rules(root: Node) -> Iterator[tuple[Node, Node]]:
-    """Give each rule that announces learned routes, with the first of its actions that does."""
-    for rule in root.keys["policy"].items if "policy" in root.keys else ():
-        actions = (rule.keys[key] for key in (*ACTIONS, *PATH_ACTIONS) if key in rule.keys)
-        first = next((each for each in sorted(actions, key=_line) if each.get("action") == "announce"), None)
-        if first is not None and rule.get("direction", "in") == "in":
-            yield rule, first
-
-
-def _line(found: Node) -> int:
-    return found.line

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from rtrd.base.faults import FileFault
-from rtrd.config.checks import announcing_rules
 from rtrd.config.path_checks import PATH_ACTIONS
+from rtrd.config.rule_checks import announcing_rules
 from rtrd.config.yaml_reader import Node
 
 _SHOWN_NEIGHBORS: Final = 3

@@ -146,6 +146,16 @@ RULES = [
         [(6, "192.0.2.1 has no effect here: the rule on line 5")],
     ),
     ("- {from: [AS1], when: {origin: [1]}, valid: A}\n- {from: [AS1], invalid: A}", []),
+    (
+        "- {from: [AS1, AS2], when: {origin: [1]}, valid: A}\n- {from: [AS2], when: {origin: [AS1]}, invalid: A}",
+        [(6, "never acts: the rule on line 5 asks the same of all of its neighbors")],
+    ),
+    (
+        "- {when: {origin: [1]}, valid: A}\n- {from: [AS2], when: {origin: [1]}, invalid: A}",
+        [(6, "never acts: the rule on line 5 asks")],
+    ),
+    ("- {from: [AS2], when: {origin: [1]}, valid: A}\n- {when: {origin: [1]}, invalid: A}", []),
+    ("- {from: [AS2], when: {origin: [1]}, valid: A}\n- {from: [AS2], when: {origin: [2]}, invalid: A}", []),
     ("- {when: {origin: [AS1, 1]}, valid: A}", [(5, "given twice, first on line 5")]),
     ("- {when: {prefixes: [{prefix: 10.0.0.0/8, le: 8}, 10.0.0.0/8]}, valid: A}", [(5, "given twice")]),
     ("- {when: {communities: ['1:2', 'community:1:2']}, valid: A}", [(5, "given twice")]),

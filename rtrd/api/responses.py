@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import pwd
 import socket
-import struct
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final
@@ -20,6 +19,7 @@ from aiohttp import web
 from rtrd.base import log
 from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.json_text import encode
+from rtrd.base.peer_process import peer_process
 from rtrd.base.text import printable
 from rtrd.base.turn import SharedTurn
 
@@ -194,9 +194,9 @@ async def who_asks(request: web.Request) -> str:
     connection = None if request.transport is None else request.transport.get_extra_info("socket")
     if connection is None or connection.family != socket.AF_UNIX:
         return f"HTTP from {printable(request.remote or 'an unknown address')}"
-    pid, uid, _ = struct.unpack(
-        "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    )
+    pid, uid = peer_process(connection)
+    if uid is None:
+        return f"a user whom rtrd can't see (pid {pid})"
     name = await asyncio.to_thread(_user, uid)
     return f"{name} (uid {uid}, pid {pid})" if name else f"uid {uid} (pid {pid})"
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-STATUS_EVERY: Final = 5.0
+STATUS_EVERY: Final = 1.0
 """Seconds between two looks at what the status says."""
 
 

@@ -25,6 +25,8 @@ ATTEMPTS: Final = 2
 """How often an audit is tried when the VRPs changed during it and its check found a difference."""
 NOTIFY: Final = 90.0
 """Seconds after which BIRD should have what it lacked: RTR notifies at most once a minute."""
+RETRY: Final = 30.0
+"""Seconds until a BIRD is looked at again that could not be: it may be back at once."""
 SETTLE: Final = 1.0
 """Seconds between two looks whether there are VRPs yet."""
 
@@ -118,8 +120,14 @@ class Watch:
         while True:
             while not self._ready():  # noqa: ASYNC110 - the daemon's state has no event, and there is no hurry
                 await asyncio.sleep(SETTLE)
+            began = time.monotonic()
             await self._look()
-            await asyncio.sleep(self._settings.every)
+            await asyncio.sleep(self.pause(time.monotonic() - began))
+
+    def pause(self, took: float) -> float:
+        """Give the seconds until the next audit. One that failed is tried again soon, but not if it took long."""
+        every = float(self._settings.every)
+        return every if self.fault is None else min(every, max(RETRY, 10 * took))
 
     async def _look(self) -> None:
         begin = time.monotonic()

@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     checked = None
     if args.exabgp is not None:
         checked = _check_exabgp(args.exabgp, findings)
-        hint = _check_environment(Path(args.exabgp).parent / "exabgp.env", findings)
+        hint, listens = _check_environment(Path(args.exabgp).parent / "exabgp.env", findings)
+        findings += [] if listens else conf_receivers.check_waiting(args.exabgp, checked.sessions)
         about |= {"exabgp": args.exabgp, "neighbors": len(checked.sessions)}
         lines.append(f"{args.exabgp}: good: {counted(len(checked.sessions), 'neighbor')}{hint}")
         findings += _check_readable(args)
@@ -201,15 +202,15 @@ def _check_exabgp(file: str, findings: list[FileFault]) -> conf_check.Checked:
     return checked
 
 
-def _check_environment(path: Path, findings: list[FileFault]) -> str:
-    """Check the environment of ExaBGP if its file is there; give what is to be said if not."""
+def _check_environment(path: Path, findings: list[FileFault]) -> tuple[str, bool]:
+    """Check the environment of ExaBGP if its file is there. Gives what is to be said if not; whether ExaBGP listens."""
     try:
         text = read_file(path, _MOST_ENVIRONMENT).decode("utf-8", "replace")
     except OSError:
         wanted = (f"exabgp.{each.section}.{each.key}={each.write}" for each in recommended.ENVIRONMENT)
-        return f"; there is no exabgp.env beside it to look at: want {', '.join(wanted)}"
+        return f"; there is no exabgp.env beside it to look at: want {', '.join(wanted)}", False
     findings += recommended.check_environment(text, str(path))
-    return ""
+    return "", recommended.listens(text)
 
 
 def _check_commands(settings: Config, args: argparse.Namespace, checked: conf_check.Checked) -> Iterator[FileFault]:

@@ -149,6 +149,8 @@ def _value(field: str, before: object, after: object, *, restart: bool, prefix: 
 def _text(value: Any) -> str:
     if value is None:
         return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, msgspec.Struct) and type(value).__str__ is object.__str__:
         named = ((name, getattr(value, name)) for name in value.__struct_fields__)
         fields = (f"{name.replace('_', '-')}: {_text(each)}" for name, each in named if each not in (None, ()))

@@ -64,7 +64,9 @@ class ApiSections:
         if len(self._spoke) < MOST:
             self._spoke.add(address)
             self._speaks.add(address)
-            self._heard.add(address)
+            if address not in self._heard:
+                self._heard.add(address)
+                self._narrow([address])
             self._told.add(address)
         if address not in self._silent and self._followed.get(address) is not False:
             return False
@@ -113,11 +115,8 @@ class ApiSections:
                 self._ranges.append((neighbor, own))
         every = [*self._sections.values(), *(own for _, own in self._ranges)]
         named = frozenset(section.process for own in every for section in own)
-        processes = self._processes & named or named
-        for address in self._heard:
-            telling = {section.process for section in self._all(address) or () if section.updates}
-            processes = processes & telling or processes
-        self._processes = processes
+        self._processes = self._processes & named or named
+        self._narrow(self._heard)
         # ExaBGP does not print a section with `processes-match`: what comes says more than a section that is not there.
         changed = {one for one, own in self._sections.items() if own != before.get(one, own)}
         self._heard -= changed
@@ -143,6 +142,16 @@ class ApiSections:
                 self._lacks[address] = now
                 lost.append(address)
         return lost, found
+
+    def _narrow(self, heard: Iterable[str]) -> None:
+        """Find which of the processes is this one: one that is told of these."""
+        for address in heard if len(self._processes) > 1 else ():
+            telling = {section.process for section in self._all(address) or () if section.updates}
+            self._processes = self._processes & telling or self._processes
+
+    def names(self, address: str) -> bool:
+        """Tell whether a section of a neighbor names this process, as far as is known."""
+        return not self.known or bool(self._ours(address))
 
     def forget(self, addresses: Iterable[str]) -> None:
         """Take note that these are no neighbors any more."""

@@ -20,7 +20,6 @@ import fcntl
 import os
 import socket
 import stat
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
@@ -28,6 +27,7 @@ from typing import Final, Protocol
 from rtrd.base import log
 from rtrd.base.lasting_socket import LastingSocket
 from rtrd.base.notation import ROUTER_NAME
+from rtrd.base.peer_process import peer_process
 from rtrd.base.registry import Problem
 from rtrd.base.text import counted
 from rtrd.exabgp.session import ExaBGP
@@ -164,8 +164,7 @@ class _Attachment:
 
     def __init__(self, all_of_them: Attachments, routers: Routers, connection: socket.socket) -> None:
         self.name: str | None = None
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        self.pid, self.uid, _ = struct.unpack("=iII", credentials)
+        self.pid, self.uid = peer_process(connection)
         self._all = all_of_them
         self._routers = routers
         self._connection = connection

@@ -70,6 +70,7 @@ class _Checker:
         self._processes: dict[str, Section] = {}
         self._ours: set[str] = set()
         self._apis: dict[int, _API] = {}
+        self._tellings: set[frozenset[str]] = set()  # which of our processes are told of a neighbor
         self._work = 0
 
     def report(self, line: int, what: str, severity: Severity = "fault") -> None:
@@ -118,6 +119,11 @@ class _Checker:
             self._neighbor(each, group)
         if not neighbors:
             self.report(0, "no neighbor: rtrd would be told nothing")
+        if len(self._tellings) > 1:
+            second = sorted((self._processes[name].line, name) for name in frozenset.union(*self._tellings))[1]
+            what = f"process {shown([second[1]])}: not the only one that runs rtrd: each knows only the neighbors that"
+            what += " name it, and ExaBGP refuses what it announces to others: have one process in all of them"
+            self.report(second[0], what, "warning")
 
     def _unknown_section(self, section: Section) -> None:
         if section.kind == "group":
@@ -283,7 +289,8 @@ class _Checker:
                 what = f"no `api` section: rtrd is told nothing of it: write `{lines}`"
                 self.report(neighbor.line, f"{where}: {what}")
             return
-        names = {name for api in ours for name in api.ours}
+        names = frozenset(name for api in ours for name in api.ours)
+        self._tellings.add(names)
         if len(names) > 1:
             what = f"{len(names)} processes run rtrd for it ({shown(sorted(names))}): both would announce its routes"
             self.report(neighbor.line, f"{where}: {what}", "warning")

@@ -27,6 +27,8 @@ class ConfiguredSession(NamedTuple):
     """None: it is not known, or not written as a number."""
     needs_opens: bool = False
     """Its UPDATEs come as octets, maybe with path ids: who has not kept its OPENs may not be able to read them."""
+    only_waits: bool = False
+    """It is passive, and no `listen` of its own says where ExaBGP waits for it."""
 
     @property
     def is_range(self) -> bool:
@@ -50,6 +52,15 @@ def check_receivers(root: Node, file: str, sessions: Sequence[ConfiguredSession]
         if why := _no_session(each.value, sessions or (), receives=receives):
             findings.append(FileFault(file, each.line, f"{each.path}: {each.value}: {why}", "warning"))
     return findings
+
+
+def check_waiting(file: str, sessions: Sequence[ConfiguredSession]) -> Iterator[FileFault]:
+    """Find the sessions that can't come up, of an ExaBGP that listens on no address of its own accord."""
+    what = "`passive`, but ExaBGP listens nowhere: write `listen PORT;` into it, or `bind = ADDRESS` in [exabgp.tcp]"
+    for session in sessions:
+        if session.only_waits:
+            name = str(session.network) if session.is_range else str(session.network.network_address)
+            yield FileFault(file, session.line, f"neighbor {name}: {what} of exabgp.env", "warning")
 
 
 def _tags(root: Node, file: str, sessions: Sequence[ConfiguredSession] | None) -> Iterator[FileFault]:

@@ -40,18 +40,21 @@ class ConfiguredSessions:
         except ValueError:
             self._report(neighbor.line, f"{where}: not an IP address")
             return None
+        if "%" in peer:
+            self._report(neighbor.line, f"{where}: ExaBGP refuses an address with a zone (`%`)")
         local = value("local-address").replace("auto", "")
         self._addresses(neighbor, session, local, value("router-id"), where)
+        passive = last(parts, "passive")
+        is_passive = passive is not None and passive.value.lower() not in _OFF
         if session.is_range:
-            passive = last(parts, "passive")
-            if passive is None or passive.value.lower() in _OFF:
+            if not is_passive:
                 self._report(neighbor.line, f"{where}: a range: write `passive;`: ExaBGP refuses one without")
             what = "a range: rtrd learns the routes of its neighbors, but ExaBGP takes no announcements for them"
             self._report(neighbor.line, f"{where}: {what}", "warning")
         listen = value("listen")
         index = (peer, local, value("local-as"), value("peer-as"), value("router-id") or local, _families(parts))
         self._only_one(neighbor, (peer, listen) if listen.strip("0") else index, (session.network, local), where)
-        return session
+        return session._replace(only_waits=is_passive and not listen.strip("0"))
 
     def _external(self, neighbor: Section, parts: Sequence[Section], where: str) -> bool | None:
         numbers = {}

@@ -24,9 +24,11 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
         yield Problem(f"{what}: write `encoder json;` in the process section", router.api.text_since, "critical")
     yield from _of_memory(router)
     if refused >= MOST_REFUSED or (refused and not router.accepted):
-        yield Problem(f"ExaBGP {name} refuses all commands", None, "critical", f"refuses {name}")
+        yield Problem(
+            f"ExaBGP {name} refuses all commands: {_why_refused(router)}", None, "critical", f"refuses {name}"
+        )
     elif refused:
-        what = f"ExaBGP {name} refused the last {counted(refused, 'command')}"
+        what = f"ExaBGP {name} refused the last {counted(refused, 'command')}: {_why_refused(router)}"
         yield Problem(what, None, "warning", f"refused {name}")
     waits_for, seconds = router.gate.waits_for, router.clock() - router.gate.since
     if waits_for is not None and seconds >= STUCK:
@@ -39,6 +41,15 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
     for address in sorted(router.engine.full):
         what = f"routes of {address} at router {name} are left out: its attribute sets would have more octets than"
         yield Problem(f"{what} `max-attributes`", None, "warning", f"full {name} {address}")
+
+
+def _why_refused(router: ExaBGP) -> str:
+    """Say what is known of it: ExaBGP takes nothing for a neighbor that does not name the process."""
+    unnamed = [address for address in sorted(router.engine.receivers) if not router.api.names(address)]
+    if not unnamed:
+        return "its log says why"
+    more = f" and {counted(len(unnamed) - 1, 'more neighbor')} have" if unnamed[1:] else " has"
+    return f"{unnamed[0]}{more} no api section that names rtrd: write `processes [ {router.api.process} ];` into it"
 
 
 def _of_api_version(router: ExaBGP) -> Iterator[Problem]:
@@ -67,7 +78,9 @@ def _of_sessions(router: ExaBGP) -> Iterator[Problem]:
         if neighbors.up(address) and neighbors.visits(address) and router.engine.receives(address):
             what = f"nothing is announced to {address} at router {name}: ExaBGP takes no announcements for a"
             yield Problem(f"{what} neighbor from a range of addresses", None, "warning", f"range {name} {address}")
-    for address, since in sorted(neighbors.untold.items()):
+    lacks = router.api.lacks()
+    unnamed = {address for address, lack in lacks.items() if not lack.section}  # of which this is said
+    for address, since in sorted((one, since) for one, since in neighbors.untold.items() if one not in unnamed):
         what = f"router {name} does not report when its session with {address} comes up or goes down"
         yield Problem(f"{what}: neighbor-changes is missing in the neighbor's api section", since, "warning")
     for address in sorted(router.conversation.unlearnable()):

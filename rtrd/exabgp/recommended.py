@@ -109,13 +109,7 @@ def recommended_api(process: str) -> Iterator[str]:
 
 def check_environment(text: str, file: str) -> list[FileFault]:
     """Check the text of an exabgp.env; what it leaves out has ExaBGP's default."""
-    section = ""
-    found: dict[tuple[str, str], tuple[int, str]] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if head := re.fullmatch(r"\s*\[exabgp\.(\w+)\]\s*", line):
-            section = head[1]
-        elif pair := re.fullmatch(r"\s*([\w.]+)\s*=\s*(.*?)\s*", line):
-            found[section, pair[1]] = (number, pair[2].strip("'\""))
+    found = _settings(text)
     findings = []
     for wanted in ENVIRONMENT:
         number, value = found.get((wanted.section, wanted.key), (0, wanted.default))
@@ -123,3 +117,20 @@ def check_environment(text: str, file: str) -> list[FileFault]:
             what = f"write `{wanted.key} = {wanted.write}` in [exabgp.{wanted.section}]: {wanted.why}"
             findings.append(FileFault(file, number, what, "warning"))
     return sorted(findings)
+
+
+def listens(text: str) -> bool:
+    """Tell whether the text of an exabgp.env has ExaBGP listen on some address."""
+    return bool(_settings(text).get(("tcp", "bind"), (0, ""))[1])
+
+
+def _settings(text: str) -> dict[tuple[str, str], tuple[int, str]]:
+    """Give each setting's line and value, by its section and key."""
+    section = ""
+    found: dict[tuple[str, str], tuple[int, str]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if head := re.fullmatch(r"\s*\[exabgp\.(\w+)\]\s*", line):
+            section = head[1]
+        elif pair := re.fullmatch(r"\s*([\w.]+)\s*=\s*(.*?)\s*", line):
+            found[section, pair[1]] = (number, pair[2].strip("'\""))
+    return found

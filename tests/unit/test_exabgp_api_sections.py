@@ -144,6 +144,10 @@ def test_of_two_processes_ours_is_the_one_that_is_told_what_came() -> None:
     api.update(SIXTH)
     api.configured([(PEER, (other,)), (OTHER, (TOLD, other)), (SIXTH, (TOLD,))])
     assert (api.follows(PEER), api.follows(OTHER), api.follows(SIXTH)) == (False, True, True)
+    api = ApiSections()
+    api.configured([(PEER, (other,)), (OTHER, (TOLD, other)), (SIXTH, (TOLD,))])
+    api.update(SIXTH)
+    assert (api.follows(PEER), api.names(PEER), api.names(OTHER)) == (False, False, True), "known as it comes"
 
 
 def test_a_range_has_its_neighbors_told() -> None:

@@ -89,6 +89,7 @@ FAULTS = [
     ("local-as", "auto-flush false; local-as", 2, "neighbor 192.0.2.1: write `auto-flush enable;`"),
     ("192.0.2.1", "192.0.2.300", 2, "neighbor 192.0.2.300: not an IP address"),
     ("192.0.2.1", "192.0.2.0/24", 2, "neighbor 192.0.2.0/24: a range: write `passive;`"),
+    ("192.0.2.1", "fe80::1%eth0", 2, "neighbor fe80::1%eth0: ExaBGP refuses an address with a zone"),
     ("192.0.2.1", "::1", 2, "neighbor ::1: `local-address` 192.0.2.9 and the neighbor's address are not of one family"),
     ("local-as", "hold-tiem 90; local-as", 2, "neighbor 192.0.2.1: ExaBGP doesn't know 'hold-tiem' here; did you mean"),
     ("local-as", "foo { } local-as", 2, "neighbor 192.0.2.1: ExaBGP doesn't know 'foo' here, and refuses the file"),
@@ -191,6 +192,33 @@ def test_a_template_stands_before_its_neighbors() -> None:
     text = HEAD + GOOD.replace("local-as", "inherit t; local-as", 1) + "template { neighbor t { } }\n"
     assert [each[:2] for each in found(text)] == [(2, "fault")]
     assert "template t is on line 7: ExaBGP wants it before" in str(found(text))
+
+
+def test_two_processes_that_run_rtrd_want_each_neighbor_to_name_the_same() -> None:
+    other = HEAD.replace("process rtrd", "process other")
+    second = GOOD.replace("192.0.2.1", "192.0.2.2")
+    ((line, severity, what),) = found(HEAD + other + GOOD + second.replace("[ rtrd ]", "[ other ]"))
+    assert (line, severity) == (2, "warning")
+    assert what.startswith("process other: not the only one that runs rtrd: each knows only the neighbors that name it")
+    assert found(HEAD + other + GOOD + second) == []
+
+
+def test_who_only_waits_needs_an_exabgp_that_listens(tmp_path: Path) -> None:
+    conf, env = tmp_path / "exabgp.conf", tmp_path / "exabgp.env"
+    passive = GOOD.replace("local-as", "passive; local-as", 1)
+    cases = [
+        (GOOD, "''", False),
+        (passive, "''", True),
+        (passive, "192.0.2.9", False),
+        (passive.replace("local-as", "listen 1179; local-as", 1), "''", False),
+        (GOOD.replace("local-as", "passive false; local-as", 1), "''", False),
+    ]
+    for text, bind, is_warned in cases:
+        conf.write_text(HEAD + text)
+        env.write_text(f"[exabgp.tcp]\nbind = {bind}\nport = 179\n")
+        said = rtrd("check", "--exabgp", str(conf)).stderr
+        warning = f"{conf}:2: warning: neighbor 192.0.2.1: `passive`, but ExaBGP listens nowhere: write `listen PORT;`"
+        assert (warning in said) is is_warned, (text, bind, said)
 
 
 def test_the_old_syntax_is_told() -> None:

@@ -9,8 +9,9 @@ import pytest
 from rtrd.base.clock import Clock
 from rtrd.base.faults import FaultyFileError
 from rtrd.base.registry import Registry
-from rtrd.bird.watch import NOTIFY
+from rtrd.bird.watch import NOTIFY, RETRY
 from rtrd.bird.worker import AuditResult
+from rtrd.exabgp.neighbor_text import ApiSection
 from rtrd.exabgp.problems import MOST_REFUSED, STUCK
 from rtrd.rib.terms import Command
 from rtrlib.vrp import VRP, pack
@@ -140,6 +141,14 @@ async def test_bird_that_is_away_or_stays_different(stage: Stage) -> None:
     assert stage.problems == [("warning", "BIRD's ROA tables are not the VRPs: 2 are missing, 3 are too many")]
 
 
+async def test_a_bird_that_can_not_be_audited_is_tried_again_soon(stage: Stage) -> None:
+    bird = stage.daemon.bird
+    assert bird is not None
+    assert bird.pause(0.3) == 300
+    bird._failed("BIRD does not answer")
+    assert (bird.pause(0.3), bird.pause(20.0), bird.pause(90.0)) == (RETRY, 200, 300)
+
+
 async def test_an_exabgp_that_refuses_commands(stage: Stage) -> None:
     stage.well()
     router = stage.router
@@ -151,11 +160,48 @@ async def test_an_exabgp_that_refuses_commands(stage: Stage) -> None:
         return stage.problems
 
     router.feed(greeting(router.gate.window))
-    assert answers("error") == [("critical", "ExaBGP exabgp refuses all commands")]
+    assert answers("error") == [("critical", "ExaBGP exabgp refuses all commands: its log says why")]
     assert answers("done") == []
-    assert answers("error", "error") == [("warning", "ExaBGP exabgp refused the last 2 commands")]
-    assert answers(*["error"] * MOST_REFUSED) == [("critical", "ExaBGP exabgp refuses all commands")]
+    assert answers("error", "error") == [("warning", "ExaBGP exabgp refused the last 2 commands: its log says why")]
+    assert answers(*["error"] * MOST_REFUSED) == [("critical", "ExaBGP exabgp refuses all commands: its log says why")]
     assert answers("done") == []
+
+
+async def test_a_refusal_names_the_receiver_whose_api_section_does_not_name_rtrd(stage: Stage) -> None:
+    stage.well()
+    router = stage.router
+    router.feed(greeting(router.gate.window))
+    ours, other = (ApiSection(name, updates=True, changes=True) for name in ("rpki", "other"))
+    for address in ("192.0.2.2", "192.0.2.3"):
+        router.engine.receivers.add(address)
+
+    def refused(*sections: tuple[str, tuple[ApiSection, ...]]) -> str:
+        router.api.configured(sections)
+        router.gate.window.wrote("announce\n", 1, 0.0, Command(True, 1, 4, 0, 0, None, "192.0.2.0/24", 1))
+        router.feed(b"error\n")
+        return next(what for severity, what in stage.problems if severity == "critical")
+
+    router.api.update("192.0.2.1")
+    of_ours = ("192.0.2.1", (ours,))
+    assert refused(of_ours, ("192.0.2.2", (ours,)), ("192.0.2.3", (other,))) == (
+        "ExaBGP exabgp refuses all commands: 192.0.2.3 has no api section that names rtrd:"
+        " write `processes [ rpki ];` into it"
+    )
+    assert "192.0.2.2 and 1 more neighbor have no api section" in refused(
+        of_ours, ("192.0.2.2", ()), ("192.0.2.3", (other,))
+    )
+    assert refused(of_ours, ("192.0.2.2", (ours,)), ("192.0.2.3", (ours, other))).endswith("its log says why")
+
+
+async def test_who_has_no_section_for_rtrd_is_not_said_to_lack_a_word_in_it(stage: Stage) -> None:
+    stage.well()
+    router, peer = stage.router, "192.0.2.1"
+    router.neighbors.untold[peer] = 1000.0
+    assert "neighbor-changes is missing" in str(stage.problems)
+    router.api.configured([(peer, ()), ("192.0.2.2", (ApiSection("rtrd", updates=True, changes=True),))])
+    router.api.changes([peer], 1000.0)
+    ((_, what),) = stage.problems
+    assert "write `api { processes [ rtrd ]; neighbor-changes;" in what
 
 
 async def test_an_exabgp_that_takes_nothing_for_long(stage: Stage) -> None:

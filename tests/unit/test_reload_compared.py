@@ -80,6 +80,8 @@ def test_the_same_file_and_another_spelling_of_it_are_no_change() -> None:
         (("caches:", "http: 127.0.0.1:9323\ncaches:"), ["http: none becomes 127.0.0.1:9323 (only after a restart)"]),
         (("caches:", "rtr-server: {listen: ['[::1]:3323']}\ncaches:"),
             [f"rtr-server: none becomes {{listen: [[::1]:3323], {NOT_SAID}}} (only after a restart)"]),
+        (("caches:", "neighbors: [{match: [AS64496], name: a}]\ncaches:"),
+            ["neighbors: [] becomes [{match: [AS64496], name: a, confederation: false}]"]),
         (("caches:", "state: /var/lib/rtrd\ncaches:"), ["state: none becomes /var/lib/rtrd (only after a restart)"]),
     ],
 )  # fmt: skip

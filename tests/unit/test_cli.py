@@ -214,7 +214,7 @@ def test_help_imports_no_command() -> None:
         "print([name for name in sys.modules if name.startswith('rtrd.') or name in ('aiohttp', 'yaml')])"
     )
     assert run(sys.executable, "-c", code).stdout.strip() == (
-        "['rtrd.base', 'rtrd.base.signals', 'rtrd.version', 'rtrd.cli']"
+        "['rtrd.base', 'rtrd.base.signals', 'rtrd.base.shortages', 'rtrd.version', 'rtrd.cli']"
     )
 
 

@@ -30,7 +30,7 @@ def test_a_service_with_private_users_sees_root_and_itself(uid_map: list[str], u
 
 def test_a_user_whom_nobody_can_see_is_unknown_not_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer_process, "_sees_nobody", lambda: False)
-    monkeypatch.setattr(peer_process.struct, "unpack", lambda *_: (4711, NOBODY, NOBODY))
+    monkeypatch.setattr("struct.unpack", lambda *_: (4711, NOBODY, NOBODY))
     here, there = socket.socketpair()
     with here, there:
         assert peer_process.peer_process(here) == (4711, None)

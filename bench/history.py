@@ -9,7 +9,6 @@ import asyncio
 import ipaddress
 import os
 import random
-import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,13 +53,6 @@ class HistoryPage(NamedTuple):
     """Milliseconds until the newest 50 changes of all routes were there."""
 
 
-def _history_thread() -> int:
-    """Give the clock of the CPU time of the history's thread."""
-    [thread] = [thread for thread in threading.enumerate() if thread.name == "history"]
-    assert thread.ident is not None
-    return time.pthread_getcpuclockid(thread.ident)
-
-
 async def once(folder: Path, setting: Setting, updates: int) -> HistoryPage:
     """Feed the updates, and give what it cost."""
     chance = random.Random(generate.SEED)
@@ -77,7 +69,7 @@ async def once(folder: Path, setting: Setting, updates: int) -> HistoryPage:
     changed(daemon.vrp_set.replace(0, b"".join(vrps)))
     routes = setting.table[:: max(1, len(setting.table) // ROUTES)][:ROUTES]
     router.feed(b"".join(lines.updates(routes, PACKING)))
-    thread = _history_thread()
+    thread = time.pthread_getcpuclockid(daemon.history.thread)
     looks = 0.0
     begin, wrote = time.process_time(), time.clock_gettime(thread)
     due = time.process_time()

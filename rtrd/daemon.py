@@ -362,14 +362,23 @@ class Daemon:
 
     def _learn_anew(self, router: ExaBGP) -> None:
         if self._starved == MOST_STARVED:
-            logger.critical("memory ends again and again: rtrd ends, for ExaBGP to start another")
-            self._caches_ended()
+            self._end_for_another("memory ends again and again: rtrd ends, for ExaBGP to start another")
             return
         self._starved += 1
         self._learning_anew = True
-        self.routers.remove(router)
-        self._learning_anew = False
-        self._serve_exabgp(mid_line=router.mid_line)
+        try:
+            self.routers.remove(router)
+            self._serve_exabgp(mid_line=router.mid_line)
+        except MemoryError:  # nobody reads ExaBGP's pipe now, which ends what it does
+            self._end_for_another("there is no memory to learn anew in: rtrd ends, for ExaBGP to start another")
+        finally:
+            self._learning_anew = False
+
+    def _end_for_another(self, why: str) -> None:
+        """End because memory did, so that another rtrd begins anew: what this one knows may have gaps."""
+        self._code, self._on_stop = FAILED, "keep"
+        self._stop.set()
+        logger.critical(why)
 
 
 def _limits(guard: Guard | None) -> GuardLimits | None:

@@ -11,15 +11,16 @@ import contextlib
 import enum
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from rtrd import history_store
-from rtrd.base import log
+from rtrd.base import log, threads
 from rtrd.base.clock import Clock
 from rtrd.base.errors import NotReadyError
 from rtrd.base.registry import Registry
+from rtrd.base.shortages import shortage
 from rtrd.base.text import printable
 from rtrd.config import History as Settings
 from rtrd.event_log import EventLog, explanation, reason, vrp_fields
@@ -32,6 +33,10 @@ MOST_WAITING: Final = 200_000
 """Changes that wait for the thread: 20 MB."""
 TOGETHER: Final = 1.0
 """Seconds of changes that are written in one go."""
+LOOK: Final = 2.0
+"""Seconds between two looks whether the thread runs."""
+ANSWER: Final = 30.0
+"""Seconds that a question may wait for its answer."""
 PATIENCE: Final = 5.0
 """Seconds that the end of the daemon waits for the last of them."""
 
@@ -66,13 +71,19 @@ class History:
         self._event_log = event_log
         self.clock = clock
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._waiting: list[Batch] = []  # the thread's
+        self._runs: Callable[[], bool] | None = None
+        """Tells whether the thread does; None: it is not to, or none was to be had."""
+        self._no_thread: str | None = None
+        self._open = False
+        self._again: asyncio.TimerHandle | None = None
+        self.thread = 0
+        """Its number, as `threading.get_ident` gives it."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = asyncio.Event()
         self._taken = self._written = 0  # changes; the second is the thread's
         self._left_out = ChangesLost(0, 0)  # since the last batch
-        self.lost = 0
-        """Changes that were not kept."""
+        self._not_taken = self._not_written = 0  # the second is the thread's
         self.kept = 0
         """Changes that were handed to the thread."""
 
@@ -81,16 +92,33 @@ class History:
     def start(self) -> None:
         """Take changes and answer questions from now on."""
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._work, name="history", daemon=True)
-        self._thread.start()
+        self._open = True
+        self._look()
+
+    def _look(self) -> None:
+        """Have the thread run. Where there is none to be had, or it found no memory, there is another one later."""
+        assert self._loop is not None
+        self._again = self._loop.call_later(LOOK, self._look)
+        if self._runs is not None and self._runs():
+            return
+        try:
+            self._runs = threads.start(self._work)
+        except (RuntimeError, MemoryError) as error:
+            self._runs, self._no_thread = None, shortage(error)
+        else:
+            self._no_thread = None
 
     async def close(self) -> None:
         """Write what waits."""
-        if self._thread is not None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        self._open = False
+        runs, self._runs = self._runs, None
+        if runs is not None and runs():
             self._jobs.put(_Signal.END)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), PATIENCE)
-            self._thread = None
 
     def register(self, registry: Registry) -> None:
         """Offer how much history there is, and what is wrong with it."""
@@ -107,6 +135,11 @@ class History:
     def change_settings(self, settings: Settings | None) -> None:
         """Keep more or less from now on; None: as much as by default."""
         self._jobs.put(settings or Settings())
+
+    @property
+    def lost(self) -> int:
+        """Changes that were not kept."""
+        return self._not_taken + self._not_written
 
     # -- what the loop hands over
 
@@ -126,7 +159,7 @@ class History:
         """Take note of changes that nobody will take."""
         before = self._left_out
         self._left_out = ChangesLost(before.changes + lost.changes, before.others + lost.others)
-        self.lost += lost.changes
+        self._not_taken += lost.changes
 
     def take(self, batch: Batch) -> None:
         """Take changes. Waits for nothing."""
@@ -143,14 +176,18 @@ class History:
 
     async def find(self, question: HistoryQuery) -> HistoryPage:
         """Find changes. Raises NotReadyError when they can't be read."""
-        if self._thread is None:
+        if not self._open:
             raise NotReadyError("the history is not open")
+        if self._no_thread is not None:
+            raise NotReadyError(f"the history can't be read: {self._no_thread}")
         answer: asyncio.Future[HistoryPage] = asyncio.get_running_loop().create_future()
         self._jobs.put(_Ask(question, answer))
         try:
-            return await answer
+            return await asyncio.wait_for(answer, ANSWER)
         except StoreError as error:
             raise NotReadyError(str(error)) from error
+        except TimeoutError as error:
+            raise NotReadyError("the history does not answer") from error
 
     def status(self) -> dict[str, Any]:
         """Say where the history is, how large (octets), how much of it was lost, and what is wrong with it."""
@@ -159,6 +196,8 @@ class History:
         return {"where": where, "bytes": self._store.size, "lost": self.lost, "fault": fault}
 
     def _fault(self) -> str | None:
+        if self._no_thread is not None:
+            return f"it is not kept now: {self._no_thread}"
         fault = self._store.fault
         return None if fault is None else f"{printable(fault)}; it is only in memory"
 
@@ -166,23 +205,24 @@ class History:
 
     def _work(self) -> None:
         assert self._loop is not None
+        self.thread = threading.get_ident()
         try:
             self._run()
-        finally:
-            with contextlib.suppress(RuntimeError):  # nobody waits any more
-                self._loop.call_soon_threadsafe(self._ended.set)
+        except MemoryError:
+            return  # what waits is the next one's
+        with contextlib.suppress(RuntimeError):  # nobody waits any more
+            self._loop.call_soon_threadsafe(self._ended.set)
 
     def _run(self) -> None:
-        store = self._store
-        store.write([], self.clock.wall())  # opens the file
-        waiting: list[Batch] = []
+        store, waiting = self._store, self._waiting
+        self._write()  # opens the file
         due: float | None = None
         steady = self.clock.steady
         while True:
             try:
                 job = self._jobs.get(timeout=60.0 if due is None else max(0.0, due - steady()))
             except queue.Empty:
-                self._write(waiting)
+                self._write()
                 due = None
                 continue
             if isinstance(job, Batch):
@@ -191,7 +231,7 @@ class History:
                 continue
             if job is _Signal.AGAIN:
                 store.try_again()
-            self._write(waiting)
+            self._write()
             due = None
             if job is _Signal.END:
                 break
@@ -203,10 +243,12 @@ class History:
             self._answer(job)
         store.close()
 
-    def _write(self, waiting: list[Batch]) -> None:
+    def _write(self) -> None:
+        waiting = self._waiting
         try:
             self._store.write(waiting, self.clock.wall())
         except Exception:
+            self._not_written += sum(len(batch.records) for batch in waiting) // CHANGE_SIZE
             logger.exception("changes of routes could not be kept in the history")
         self._written += sum(len(batch.records) for batch in waiting) // CHANGE_SIZE
         waiting.clear()

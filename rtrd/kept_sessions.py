@@ -58,7 +58,9 @@ class KeptSessions:
 
     def left(self, name: str) -> None:
         """Take a router that is attached no more; its sessions may outlive that."""
-        self._left[name] = self._here.pop(name).kept()
+        if (sessions := self._here.pop(name, None)) is None:
+            return
+        self._left[name] = sessions.kept()
         if len(self._left) > MOST_ROUTERS:
             del self._left[next(iter(self._left))]
 

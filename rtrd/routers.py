@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -106,19 +108,29 @@ class Routers:
     ) -> ExaBGP:
         """Serve the ExaBGP behind two descriptors from now on; `closed` is called once, when it is gone.
 
-        `mid_line`: what it says first is the rest of a line. `kept`: a file of what it has said before.
-        `expected`: it is missed from now on when it is gone.
+        `mid_line`: what it says first is the rest of a line. `kept`: a file of what it has said before, which is
+        closed, also where there is no room for another router: MemoryError. `expected`: it is missed from now on when
+        it is gone.
         """
-        self.known.arrived(name, expected=expected)
-        engine = Engine(name, self._vrp_set, self.policy, _secret())
-        engine.set_most_attributes(self._most_attributes)
-        engine.aspas_changed(self._aspas, b"")
-        router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line, kept=kept, wall=self._clock.wall)
-        router.on_work = self._work.labels(name).observe
-        self.kept.arrived(name, router.bgp_sessions)
+        try:
+            engine = Engine(name, self._vrp_set, self.policy, _secret())
+            engine.set_most_attributes(self._most_attributes)
+            engine.aspas_changed(self._aspas, b"")
+            router = ExaBGP(engine, read_fd, write_fd, closed, mid_line=mid_line, kept=kept, wall=self._clock.wall)
+        except BaseException:
+            if kept is not None:
+                os.close(kept)
+            raise
         self._routers.append(router)
-        self.on_add(router)
-        router.start()
+        try:
+            self.known.arrived(name, expected=expected)
+            self.kept.arrived(name, router.bgp_sessions)
+            router.on_work = self._work.labels(name).observe
+            self.on_add(router)
+            router.start()
+        except BaseException:
+            self.remove(router)
+            raise
         return router
 
     def remove(self, router: ExaBGP) -> None:
@@ -127,7 +139,8 @@ class Routers:
         self.known.left(router.engine.name)
         self.kept.left(router.engine.name)
         router.close()
-        self._work.remove(router.engine.name)
+        with contextlib.suppress(KeyError):
+            self._work.remove(router.engine.name)
 
     def monitor(self, name: str, work: Callable[[], None]) -> BMPRouter:
         """Add a router that tells its routes by BMP, until `unmonitor`; `work`: has its engine's work done soon.
@@ -185,21 +198,23 @@ class Routers:
 
     def vrps_changed(self, changes: VRPChanges, cause: int) -> None:
         """Have the routes that these VRPs cover validated again; `cause`: a number of the event log."""
-        for router in self.all():
-            router.engine.vrps_changed(changes, cause)
-            router.work_soon()
+        self._tell(lambda engine: engine.vrps_changed(changes, cause), cause)
 
     def aspas_changed(self, index: ASPAIndex, changes: bytes, cause: int) -> None:
         """Have paths judged by these ASPAs; `changes`: since the last call, `cause`: a number of the event log."""
         self._aspas = index
-        for router in self.all():
-            router.engine.aspas_changed(index, changes, cause)
-            router.work_soon()
+        self._tell(lambda engine: engine.aspas_changed(index, changes, cause), cause)
 
     def revalidate(self, cause: int) -> None:
         """Have every route validated again: the VRP set became usable."""
+        self._tell(lambda engine: engine.revalidate(cause), cause)
+
+    def _tell(self, change: Callable[[Engine], None], cause: int) -> None:
         for router in self.all():
-            router.engine.revalidate(cause)
+            try:
+                change(router.engine)
+            except MemoryError:
+                router.engine.revalidate(cause)  # which takes none: of every route instead of those concerned
             router.work_soon()
 
     # -- what is known of them

@@ -180,8 +180,8 @@ class Connections:
         self._requests.quiet.pop(handler, None)
 
     def _sweep(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(SOON, self._sweep)  # whatever fails below
         self.look()
-        self._timer = asyncio.get_running_loop().call_later(SOON, self._sweep)
 
 
 def _in_two_turns(call: Callable[[], object]) -> None:

@@ -34,6 +34,7 @@ async def run(
     Raises `fault` with the sentence that it gives instead, or with how the process ended.
     """
     command = children.module(module, path, *arguments)
+    _watch_without_threads()
     environment = {**command.env, _PARENT: str(os.getpid())}
     try:
         process = await asyncio.create_subprocess_exec(
@@ -52,6 +53,22 @@ async def run(
     if process.returncode == _REFUSED:
         raise fault(printable(words, _MOST_TEXT))
     raise fault(printable(f"{path}: the process that read it {how_it_ended(process.returncode, words)}", _MOST_TEXT))
+
+
+def _watch_without_threads() -> None:
+    """Wait for processes as Python 3.12 does: a thread for each may never say that it began (`rtrd.base.threads`)."""
+    if sys.version_info >= (3, 12):
+        return
+    watcher = asyncio.get_child_watcher()
+    if not isinstance(watcher, asyncio.PidfdChildWatcher):
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except OSError:  # a kernel without pidfd_open, or a sandbox
+            return
+        watcher = asyncio.PidfdChildWatcher()
+        asyncio.set_child_watcher(watcher)
+    if not watcher.is_active():
+        watcher.attach_loop(asyncio.get_running_loop())
 
 
 def answer(work: Callable[[], bytes], fault: type[Exception]) -> int:

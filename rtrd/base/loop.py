@@ -9,14 +9,19 @@ import asyncio
 import selectors
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from concurrent.futures import Executor
+from functools import partial
+from typing import Final, NamedTuple, TypeVar, TypeVarTuple
 
-from rtrd.base.shortages import shortage
+from rtrd.base.threads import Pool
 
 LONG: Final = 0.05
 """Seconds: a turn that takes longer is counted."""
 AT_ONCE: Final = 32
 """Descriptors of strangers that are attended to in one turn: each costs up to a tenth of a millisecond."""
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 
 class Turns(NamedTuple):
@@ -78,6 +83,7 @@ class WatchedLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._watched = WatchedSelector()
+        self._pool = Pool()
         super().__init__(self._watched)
 
     @property
@@ -85,13 +91,11 @@ class WatchedLoop(asyncio.SelectorEventLoop):
         """The turns so far."""
         return self._watched.turns
 
-    async def shutdown_default_executor(self, *timeout: float | None) -> None:
-        """Wait for the threads of `asyncio.to_thread`; without, where asyncio can't start the thread it does so in."""
-        try:
-            await super().shutdown_default_executor(*timeout)
-        except RuntimeError as error:
-            if shortage(error) is None:
-                raise
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*_Ts], _T], *args: *_Ts) -> asyncio.Future[_T]:
+        """Do what `asyncio.to_thread` or a look-up of a name wants, without the threads of asyncio (`threads.py`)."""
+        if executor is not None:
+            return super().run_in_executor(executor, func, *args)
+        return self._pool.do(partial(func, *args))
 
     @property
     def strangers(self) -> set[int]:

@@ -73,17 +73,17 @@ class Notifier:
     def _say_status(self) -> None:
         if self._send is None:
             return
+        self._timers["status"] = self._loop.call_later(STATUS_EVERY, self._say_status)  # whatever fails below
         status = self._status()
         if status != self._said:
             self._said = status
             self._tell(f"STATUS={status}")
-        self._timers["status"] = self._loop.call_later(STATUS_EVERY, self._say_status)
 
     def _feed(self) -> None:
         if self._send is None or not self._feed_every:
             return
-        self._tell("WATCHDOG=1")
         self._timers["watchdog"] = self._loop.call_later(self._feed_every, self._feed)
+        self._tell("WATCHDOG=1")
 
 
 def _watchdog(environment: Mapping[str, str]) -> float:

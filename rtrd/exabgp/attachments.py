@@ -29,6 +29,7 @@ from rtrd.base.lasting_socket import LastingSocket
 from rtrd.base.notation import ROUTER_NAME
 from rtrd.base.peer_process import peer_process
 from rtrd.base.registry import Problem
+from rtrd.base.shortages import NO_DESCRIPTOR, shortage
 from rtrd.base.text import counted
 from rtrd.exabgp.session import ExaBGP
 
@@ -216,26 +217,39 @@ class _Attachment:
     # -- what the attach process says
 
     def _readable(self) -> None:
+        fds: list[int] = []
         try:
-            message, fds, whole = _receive(self._connection)
+            self._hear(fds)
+        except (MemoryError, OSError) as error:
+            # It reads ExaBGP's pipe again, and tries it again: this is no time to think of something better.
+            self.close()
+            logger.warning("no room for an attach process", router=self.name, why=shortage(error) or str(error))
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _hear(self, fds: list[int]) -> None:
+        """Take a message, and into `fds` its descriptors; what is used of them is taken out."""
+        try:
+            message, whole = _receive(self._connection, fds)
         except BlockingIOError:
             return
         except OSError:
-            message, fds, whole = b"", [], True
+            message, whole = b"", True
         words = message.split()
         if not message:
             self._hung_up()
         elif whole and self.name is None and len(words) == 2 and words[0] == b"attach":
             self._fds += fds
-            fds = []
+            fds.clear()
             self._asked(words[1].decode("ascii", "replace"))
         elif whole and self._router is None and self.name is not None and words[:1] == [b"yours"]:
             kept = fds.pop() if len(fds) == 1 and _is_kept(fds[0]) else None
             self._take(mid_line=words[1:] == [b"mid-line"], kept=kept)
+        elif not whole and len(fds) < 2 and words[:1] == [b"attach"]:
+            self._refuse(NO_DESCRIPTOR)  # unix(7): those for which there is no room are left out
         else:
             self._refuse("expected: attach NAME")
-        for fd in fds:
-            os.close(fd)
 
     def _asked(self, name: str) -> None:
         if not ROUTER_NAME.fullmatch(name):
@@ -251,10 +265,10 @@ class _Attachment:
     def _take(self, *, mid_line: bool, kept: int | None) -> None:
         self._stop_timer()
         assert self.name is not None
-        logger.info("router attached", router=self.name, pid=self.pid, uid=self.uid)
         events, commands = self._fds
         self._router = self._routers.add(self.name, events, commands, self._exabgp_gone, mid_line=mid_line, kept=kept)
         self._router.on_starved = self.close  # the attach process hands it over again, as after our restart
+        logger.info("router attached", router=self.name, pid=self.pid, uid=self.uid)
 
     def _too_late(self) -> None:
         self._timer = None
@@ -358,12 +372,13 @@ def _is_kept(fd: int) -> bool:
     return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_WRONLY and os.fstat(fd).st_size <= MOST_KEPT
 
 
-def _receive(connection: socket.socket) -> tuple[bytes, list[int], bool]:
-    """Give a message, its descriptors, and whether nothing of either was cut off."""
+def _receive(connection: socket.socket, fds: list[int]) -> tuple[bytes, bool]:
+    """Give a message, and whether nothing was cut off of it or its descriptors, which `fds` gets."""
     room = socket.CMSG_SPACE(8 * array.array("i").itemsize)
     message, ancillary, flags, _ = connection.recvmsg(_MESSAGE, room, socket.MSG_CMSG_CLOEXEC)
-    fds = array.array("i")
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return message, list(fds), not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
+            came = array.array("i")
+            came.frombytes(data[: len(data) - len(data) % came.itemsize])
+            fds += came
+    return message, not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)

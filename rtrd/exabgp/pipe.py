@@ -17,7 +17,7 @@ READ = 1 << 17
 """Bytes read at a time: lines of some thousand routes, whose work is ten milliseconds at most."""
 
 READ_LITTLE = 1 << 12
-"""Bytes read at a time when there is no memory for more."""
+"""Bytes read at a time when there is no memory for more; the room for them is taken at the start."""
 
 ROOM = 1 << 20
 """Bytes that the pipe is to hold: what ExaBGP may write before it must wait for us. More is root's to allow."""
@@ -112,8 +112,10 @@ class Pipe:
         self._pausing: asyncio.TimerHandle | None = None
         self._kept = kept
         self._caught_up: Callable[[], None] = lambda: None
+        self._little = [bytearray(READ_LITTLE)]
+        self._lost = False
         self.starved: Callable[[], None] = lambda: None
-        """Called when memory ended, and some of what ExaBGP said is lost."""
+        """Called when memory ended, and some of what ExaBGP said is lost; again and again until that succeeds."""
 
     def start(self, caught_up: Callable[[], None]) -> None:
         """Begin to read; `caught_up` is called when what was kept is read."""
@@ -178,18 +180,28 @@ class Pipe:
 
     def _readable(self) -> None:
         if 0 < self._read_some() < MUCH and self._open:
-            self._loop.remove_reader(self._read_fd)
             self._pausing = self._loop.call_later(PAUSE, self._paused)
+            self._loop.remove_reader(self._read_fd)
 
     def _paused(self) -> None:
         self._pausing = None
-        read = self._read_some()
-        if not self._open:
-            return
-        if 0 < read < MUCH:
-            self._pausing = self._loop.call_later(PAUSE, self._paused)
-        else:
+        read = 0
+        try:
+            read = self._read_some()
+        finally:  # whatever failed: nobody else reads it, and ExaBGP would stop
+            if self._open:
+                self._read_on(soon=0 < read < MUCH)
+
+    def _read_on(self, *, soon: bool) -> None:
+        """Read again after a pause, or as soon as something comes."""
+        if soon:
+            with contextlib.suppress(MemoryError):
+                self._pausing = self._loop.call_later(PAUSE, self._paused)
+                return
+        try:
             self._loop.add_reader(self._read_fd, self._readable)
+        except MemoryError:
+            raise SystemExit(1) from None  # not even that is possible: rtrd ends, for another one to read
 
     def _read_some(self) -> int:
         """Read what is there, once. Gives how many octets that were."""
@@ -207,19 +219,28 @@ class Pipe:
             self._ended()
         return len(data)
 
-    def _octets(self) -> bytes:
+    def _octets(self) -> bytes | memoryview:
         try:
             return os.read(self._read_fd, READ)
         except MemoryError:
-            return os.read(self._read_fd, READ_LITTLE)
+            return memoryview(self._little[0])[: os.readv(self._read_fd, self._little)]
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes | memoryview) -> None:
         """Hand on what was read. Where memory ends it is lost; the pipe is read on, or ExaBGP would stop."""
         try:
-            self._read(self.lines.feed(data))
+            self._read(self.lines.feed(bytes(data)))
         except MemoryError:
             self.lines.lose()
+            self._lost = True
+        if self._lost:
+            self.lose()
+
+    def lose(self) -> None:
+        """Tell that something is lost as memory ended; where not even that can be told, with what is read next."""
+        self._lost = True
+        with contextlib.suppress(MemoryError):
             self.starved()
+            self._lost = False
 
     def _read_file(self) -> None:
         self._read_some()

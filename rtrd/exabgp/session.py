@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from rtrd.base import log
@@ -134,6 +135,9 @@ class ExaBGP:
 
     def set_policy(self, policy: Policy, cause: int) -> None:
         """Decide by another policy from now on; `cause`: a number of the event log."""
+        self._with_memory(partial(self._set_policy, policy, cause))
+
+    def _set_policy(self, policy: Policy, cause: int) -> None:
         self._encoder.forget()
         self.engine.set_policy(policy, cause)
         self.gate.retagging = self.engine.retagging
@@ -141,6 +145,9 @@ class ExaBGP:
 
     def set_most_attributes(self, octets: int) -> None:
         """Bound the octets of the attribute sets of each neighbor."""
+        self._with_memory(partial(self._set_most_attributes, octets))
+
+    def _set_most_attributes(self, octets: int) -> None:
         for address in self.engine.set_most_attributes(octets):
             self.gate.wants_refresh(address, self.clock())
         self.pump()
@@ -216,12 +223,15 @@ class ExaBGP:
                 logger.exception("rtrd failed to handle a line of ExaBGP", router=self.engine.name, **more)
 
     def _no_memory(self, why: str) -> None:
+        self._pipe.lose()
         self._left_out(f"no memory for its routes: {why}" if why else "no memory for its routes", key="memory")
-        self._starve()
 
     def _starve(self) -> None:
-        """Say that something is lost that ExaBGP won't say again; what comes is read meanwhile, as far as it can be."""
-        if self._starved is not None:
+        """Say that something is lost that ExaBGP won't say again, or that it should be told.
+
+        What comes is read meanwhile, as far as it can be.
+        """
+        if self._starved is not None or not self.open:
             return
         self._starved = self._loop.call_later(STARVED, self._learn_anew)
         logger.critical(
@@ -231,6 +241,13 @@ class ExaBGP:
 
     def _learn_anew(self) -> None:
         self.on_starved()
+
+    def _with_memory(self, do: Callable[[], None]) -> None:
+        """Do something that changes what ExaBGP is told. Where memory ends within it, nobody knows what is missing."""
+        try:
+            do()
+        except MemoryError:
+            self._pipe.lose()
 
     @property
     def mid_line(self) -> bool:
@@ -365,6 +382,9 @@ class ExaBGP:
 
     def pump(self) -> None:
         """Write what there is to write and the gate lets through; see to it that this happens again in time."""
+        self._with_memory(self._pump)
+
+    def _pump(self) -> None:
         if not self.open:
             return
         gate, now = self.gate, self.clock()
@@ -375,7 +395,7 @@ class ExaBGP:
             self._take(step)
         if (gate.window.foreign, gate.window.nameless) != (self._foreign, self._nameless):
             self._api_version_changed()
-        self.work_soon()
+        self._work_soon()
         self._set_timer(now)
 
     def _write_commands(self, now: float) -> bool:
@@ -446,9 +466,12 @@ class ExaBGP:
 
     def work_soon(self) -> None:
         """Do a slice of work soon, if there is any; measure how long it takes from the first to the last."""
+        self._with_memory(self._work_soon)
+
+    def _work_soon(self) -> None:
         if not self._working and self.open and self.engine.has_work:
+            self._loop.call_soon(self._with_memory, self._work)
             self._working = True
-            self._loop.call_soon(self._work)
         if self._working:
             self._work_began = self.clock() if self._work_began is None else self._work_began
         elif self._work_began is not None:
@@ -466,8 +489,8 @@ class ExaBGP:
 
     def _pump_soon(self) -> None:
         if not self._soon:
-            self._soon = True
             self._loop.call_soon(self._pump_again)
+            self._soon = True
 
     def _pump_again(self) -> None:
         self._soon = False

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.demo.lab import Lab, LabError
+from rtrd.demo.lab import Lab, LabError, free_port
 from tests.e2e.conftest import MakeWorld
 from tests.lab.memory_group import memory_group
+from tests.lab.programs import RTRD, run
 from tests.lab.world import World
 
 MANY = 3000
@@ -54,6 +55,30 @@ def test_no_memory_for_a_while(make_world: MakeWorld) -> None:
     if world.helper() == pid:
         resource.prlimit(pid, resource.RLIMIT_AS, before)
     world.settle(120, "after a while without memory")
+
+
+def test_threads_that_find_no_memory_stop_nobody(make_world: MakeWorld, lab: Lab) -> None:
+    """One that finds none before it has begun never says so: who waits for that waits forever, and ExaBGP for it."""
+    world = make_world()
+    folder = lab.folder / "state"
+    folder.mkdir()
+    others = {
+        "state": str(folder),
+        "rtr-server": {"listen": [f"{world.router_address}:{free_port(world.router_address)}"]},
+    }
+    world.settings = lambda: {**World.settings(world), **others}  # type: ignore[method-assign]
+    settled(world)
+    pid = world.helper()
+    before = resource.prlimit(pid, resource.RLIMIT_AS)
+    resource.prlimit(pid, resource.RLIMIT_AS, (taken(pid), before[1]))
+    world.feeder.announce(world.routes(MANY, shift=MANY))
+    world.new_vrps(2000)  # which are copied and sorted in threads
+    for what in 5 * ("status", "reload"):  # of files
+        run(RTRD, what, "--socket", world.socket)
+    if world.helper() == pid:
+        resource.prlimit(pid, resource.RLIMIT_AS, before)
+    world.settle(120, "after a while without memory for threads")
+    assert "Traceback" not in world.router.process.log.read_text()
 
 
 @pytest.mark.parametrize("left", [256 << 10, 6 << 20])

@@ -1,13 +1,12 @@
 """The end of many parts: one that can't be ended keeps none of the others, nor the end that was asked for."""
 
 import asyncio
-import threading
+import errno
 
 import pytest
 
 from rtrd.base.ending import end_each
-from rtrd.base.loop import WatchedLoop
-from rtrd.base.shortages import NO_MEMORY, NO_THREAD, shortage
+from rtrd.base.shortages import NO_DESCRIPTOR, NO_MEMORY, NO_THREAD, shortage
 
 
 def test_one_that_fails_keeps_no_other(capfd: pytest.CaptureFixture[str]) -> None:
@@ -33,20 +32,8 @@ def test_one_that_fails_keeps_no_other(capfd: pytest.CaptureFixture[str]) -> Non
 def test_shortages_are_told_from_faults() -> None:
     assert shortage(MemoryError("no memory for a policy")) == NO_MEMORY
     assert shortage(RuntimeError("can't start new thread")) == NO_THREAD
+    assert shortage(OSError(errno.EMFILE, "Too many open files")) == NO_DESCRIPTOR
+    assert shortage(OSError(errno.ENOMEM, "Cannot allocate memory")) == NO_MEMORY
+    assert shortage(OSError(errno.ENOENT, "No such file or directory")) is None
     assert shortage(RuntimeError("a fault of ours")) is None
     assert shortage(None) is None
-
-
-def test_a_loop_ends_without_the_thread_that_asyncio_wants(monkeypatch: pytest.MonkeyPatch) -> None:
-    """asyncio waits for the threads of `to_thread` in one thread more."""
-
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    async def work() -> int:
-        done = await asyncio.to_thread(lambda: 7)
-        monkeypatch.setattr(threading.Thread, "start", refuse)
-        return done
-
-    with asyncio.Runner(loop_factory=WatchedLoop) as runner:
-        assert runner.run(work()) == 7

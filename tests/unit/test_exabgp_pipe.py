@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
@@ -185,6 +185,67 @@ async def test_where_memory_ends_the_pipe_is_read_on_and_all_is_learned_anew(
     await pipe.say(lost[-9:] + line(2))
     assert len(pipe.router.engine.table) == 20, "what came then is taken"
     await asyncio.wait_for(anew.wait(), 30)
+
+
+@pytest.mark.parametrize("what", ["read", "pump", "pause"])
+async def test_where_memory_ends_the_pipe_is_read_on(pipe: Pipe, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Else ExaBGP would stop. `what` finds none; it is read at once then, or after a pause."""
+    await pipe.greet()
+    loop = asyncio.get_running_loop()
+    call_later = loop.call_later
+
+    def fail(*_: object) -> None:
+        if what != "read":
+            starving.undo()
+        raise MemoryError
+
+    def no_pause(seconds: float, call: Callable[..., object], *arguments: object) -> asyncio.TimerHandle:
+        if call.__name__ == "_paused":
+            fail()
+        return call_later(seconds, call, *arguments)
+
+    for number in range(1, 7):
+        with monkeypatch.context() as starving:
+            if what == "read":
+                starving.setattr(os, "read", fail)
+            elif what == "pump":
+                starving.setattr(ExaBGP, "_pump", fail)
+            else:
+                starving.setattr(loop, "call_later", no_pause)
+            await pipe.say(line(number))
+    await pipe.say(line(7))
+    assert len(pipe.router.engine.table) == 7 * 20
+
+
+async def test_what_cannot_be_written_for_want_of_memory_is_learned_anew(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command counts as executed once it is made: whatever comes in between is lost, and nobody knows what."""
+    await pipe.greet()
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as starving:
+        starving.setattr(pipe.router._encoder, "encode", fail)
+        await pipe.say(line(1))
+        await until(lambda: pipe.router.starving)
+
+
+async def test_where_not_even_that_can_be_said_it_is_with_what_is_read_next(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("no memory for more routes")
+
+    await pipe.greet()
+    with monkeypatch.context() as starving:
+        starving.setattr(Engine, "receive", fail)
+        starving.setattr(pipe.router._pipe, "starved", fail)
+        await pipe.say(line(1))
+    assert not pipe.router.starving
+    await pipe.say(line(2))
+    assert pipe.router.starving
 
 
 async def test_a_line_for_whose_routes_there_is_no_memory_is_learned_again(

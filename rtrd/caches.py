@@ -61,13 +61,14 @@ class Caches:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._open = self._watched = False
         self._unusable: dict[RTRSocket, str] = {}
         """Why the changed files of these caches can't be used."""
 
     def open(self) -> None:
         """Connect."""
         self.manager.open(self._effective)
-        self._loop.add_reader(self.manager.fileno(), self.look)
+        self._open = True
         self.look()
 
     def change(  # noqa: PLR0917 - the settings, in their order
@@ -134,7 +135,8 @@ class Caches:
     def close(self) -> None:
         """Disconnect."""
         self._stop_timer()
-        self._loop.remove_reader(self.manager.fileno())
+        self._watch(on=False)
+        self._open = False
         self.manager.close()
 
     def look(self) -> None:
@@ -144,9 +146,23 @@ class Caches:
         try:
             seconds = PAUSE if self._effective.task_queue.tasks else self.manager.dispatch()
             self.kept.look(self.manager)
+            self._watch(on=True)
+        except MemoryError:
+            self._watch(on=False)
+            self._effective.task_queue.lost()  # what the caches said, too, may be lost by half
+        except BaseException:
+            self._watch(on=False)  # what is not read would be readable again at once, and so on
+            raise
         finally:
             if seconds is not None:
                 self._timer = self._loop.call_later(seconds, self.look)
+
+    def _watch(self, *, on: bool) -> None:
+        if on and self._open and not self._watched:
+            self._loop.add_reader(self.manager.fileno(), self.look)
+        elif self._watched and not on:
+            self._loop.remove_reader(self.manager.fileno())
+        self._watched = on and self._open
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

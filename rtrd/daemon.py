@@ -132,6 +132,7 @@ class Daemon:
         self._following = Background("slurm")
         self._stop = asyncio.Event()
         self._code = DONE
+        self.effective.task_queue.lost = self._lost_vrps
         self._not_started: list[Problem] = []
         self._learning_anew = False
         self._starved = 0
@@ -184,7 +185,7 @@ class Daemon:
     async def start(self, *, exabgp: bool) -> None:
         """Read what is on the disk and connect to the caches. `exabgp`: serve the one behind stdin and stdout."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stop.set)
+            self._loop.add_signal_handler(number, self._asked_to_end)
         signals.name_stray(self._loop, lambda name: logger.warning(signals.MEANS_NOTHING, signal=name))
         await self.routers.kept.load()
         if exabgp:
@@ -193,7 +194,7 @@ class Daemon:
         await self.routers.known.load()
         await self.slurm.load()
         await self.exempts.start()
-        self._following.start(self.slurm.follow())
+        self._following.start(self.slurm.follow)
         if self.snapshot_keeper is not None:
             await self.snapshot_keeper.load()
             self.snapshot_keeper.start()
@@ -203,6 +204,10 @@ class Daemon:
         await self.caches.kept.load(self.caches.manager)
         self.caches.open()
         self._hold_for(self.settings.start_hold)
+
+    def _asked_to_end(self) -> None:
+        signals.note_end()
+        self._stop.set()
 
     async def run(self, start_api: Callable[[], Awaitable[None]], *, exabgp: bool) -> int:
         """Listen everywhere, and run until a signal or until ExaBGP is gone. Gives the exit code."""
@@ -374,8 +379,13 @@ class Daemon:
         finally:
             self._learning_anew = False
 
+    def _lost_vrps(self) -> None:
+        self._end_for_another("memory ended while VRPs changed: rtrd ends, for another one to ask the caches for all")
+
     def _end_for_another(self, why: str) -> None:
         """End because memory did, so that another rtrd begins anew: what this one knows may have gaps."""
+        if self._code != DONE:
+            return
         self._code, self._on_stop = FAILED, "keep"
         self._stop.set()
         logger.critical(why)

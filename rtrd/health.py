@@ -85,7 +85,7 @@ class Health:
 
     def start(self) -> None:
         """Log the problems that come and go from now on."""
-        self._background.start(self._run())
+        self._background.start(self._run)
 
     def close(self) -> None:
         """Log no more."""

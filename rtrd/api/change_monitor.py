@@ -158,7 +158,7 @@ class ChangeMonitor:
         self._routers.on_add = self._begin
         for router in self._routers.all():
             self._begin(router)
-        self._background.start(self._run())
+        self._background.start(self._run)
 
     async def close(self) -> None:
         """Stop, with what is left."""

@@ -35,7 +35,7 @@ class Trend:
 
     def start(self) -> None:
         """Take samples from now on."""
-        self._background.start(self._run())
+        self._background.start(self._run)
 
     def close(self) -> None:
         """Take no more."""

@@ -1,11 +1,16 @@
-"""A task that runs beside everything else until it is told to end; a failure is logged."""
+"""Tasks that run beside everything else until they are told to end; one that fails begins again."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from rtrd.base import log
+
+AGAIN: Final = 5.0
+"""Seconds until what failed begins again: what the host was short of may be there then."""
 
 logger = log.get("daemon")
 
@@ -18,10 +23,9 @@ class Background:
         self._name = name
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, work: Coroutine[None, None, None]) -> None:
+    def start(self, work: Callable[[], Awaitable[None]]) -> None:
         """Let it run from now on."""
-        self._task = asyncio.create_task(work, name=self._name)
-        self._task.add_done_callback(self._ended)
+        self._task = asyncio.create_task(lasting(self._name, work), name=self._name)
 
     def close(self) -> None:
         """End it; nothing happens if it does not run."""
@@ -29,8 +33,15 @@ class Background:
             self._task.cancel()
             self._task = None
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Say so when it failed: asyncio would only when nobody holds the task any more."""
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            logger.error("a background task failed, and does not run any more", name=self._name, exc_info=error)
+
+async def lasting(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work to its end; where it fails, say so, and begin it again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            with contextlib.suppress(MemoryError):
+                logger.exception("a background task failed; it begins again", name=name, seconds=AGAIN)
+        else:
+            return
+        await asyncio.sleep(AGAIN)

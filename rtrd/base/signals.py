@@ -22,11 +22,13 @@ STRAY: Final = (
 MEANS_NOTHING: Final = "this signal means nothing here: SIGHUP reads the files again, SIGTERM ends"
 
 _seen: list[int] = []
+_ends: list[bool] = []
 
 
 def note() -> None:
     """Note each SIGHUP from now on, until somebody handles them; and be ended by none of the stray ones."""
     _seen.clear()
+    _ends.clear()
     signal.signal(signal.SIGHUP, _noted)
     for number in STRAY:
         signal.signal(number, _nothing)  # what is ignored instead stays so in the programs that are started
@@ -37,6 +39,16 @@ def hangup_came() -> bool:
     seen = bool(_seen)
     _seen.clear()
     return seen
+
+
+def note_end() -> None:
+    """Note that somebody asked this process to end."""
+    _ends.append(True)
+
+
+def end_came() -> bool:
+    """Tell whether somebody did."""
+    return bool(_ends)
 
 
 def name_stray(loop: asyncio.AbstractEventLoop, said: Callable[[str], None]) -> None:

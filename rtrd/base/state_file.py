@@ -15,6 +15,7 @@ from rtrd.base.background import Background
 from rtrd.base.file_thread import PATIENCE, in_thread
 from rtrd.base.files import read_file
 from rtrd.base.json_text import encode
+from rtrd.base.shortages import shortage
 
 AGAIN: Final = 30.0
 """Seconds until the file is written again after that failed, or it is looked for."""
@@ -61,7 +62,7 @@ class StateFile(Generic[T]):
 
     def start(self) -> None:
         """Keep it up to date from now on."""
-        self._background.start(self._keep())
+        self._background.start(self._keep)
 
     def changed(self) -> None:
         """Have it written, soon."""
@@ -91,11 +92,11 @@ class StateFile(Generic[T]):
 
     async def _write(self) -> bool:
         self._changed.clear()
-        content = self._content()
         try:
+            content = self._content()
             await in_thread(PATIENCE, lambda: atomic_file.replace(self._path, encode(content)))
-        except OSError as error:
-            self.fault = f"{self._path}: cannot be written: {error.strerror}"
+        except (OSError, MemoryError) as error:
+            self.fault = f"{self._path}: cannot be written: {shortage(error) or getattr(error, 'strerror', '')}"
             self._changed.set()
             return False
         self.fault = None

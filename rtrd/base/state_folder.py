@@ -54,7 +54,7 @@ class StateFolder:
     async def start(self) -> None:
         """Look, and go on looking."""
         await self.look()
-        self._background.start(self._run())
+        self._background.start(self._run)
 
     def close(self) -> None:
         """Look no more."""

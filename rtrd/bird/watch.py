@@ -10,8 +10,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from rtrd.base import apart, log
+from rtrd.base.background import lasting
 from rtrd.base.clock import timestamp
 from rtrd.base.registry import Problem, Registry
+from rtrd.base.shortages import shortage
 from rtrd.bird.limits import TIME
 from rtrd.bird.replies import BirdError
 from rtrd.bird.worker import AuditResult
@@ -55,7 +57,7 @@ class Watch:
 
     def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name="bird")
+        self._task = asyncio.create_task(lasting("bird", self._run), name="bird")
 
     async def close(self) -> None:
         """End, and end the process of an audit."""
@@ -138,9 +140,10 @@ class Watch:
             self._failed(str(error))
         except TimeoutError:
             self._failed(f"the audit took more than {LIMIT:g} s")
-        except Exception:
-            logger.exception("BIRD can't be audited")
-            self._failed("rtrd failed to audit BIRD; its log says why")
+        except Exception as error:
+            if (why := shortage(error)) is None:
+                logger.exception("BIRD can't be audited")
+            self._failed(why or "rtrd failed to audit BIRD; its log says why")
         else:
             if self.fault is not None or self.found is None:
                 logger.info("BIRD audited", routes=sum(found.routes.values()), invalid=found.routes["invalid"])

@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 
 from rtrd.base import socket_paths
+from rtrd.base.shortages import shortage
 from rtrd.cli import BAD_USAGE, DONE
-from rtrd.exabgp.slow_exit import exit_slowly
+from rtrd.exabgp.slow_exit import slowly
 
 NAME = "exabgp"
 """Of a router that has no `--name`."""
@@ -49,10 +50,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Hand ExaBGP over again and again, until it ends."""
+    """Hand ExaBGP over again and again, until it ends; what fails otherwise ends late."""
+    return slowly(lambda: _attach(args), STDIN)
+
+
+def _attach(args: argparse.Namespace) -> int:
     if not re.fullmatch("[A-Za-z0-9._-]{1,64}", args.name):
         _say("a name is 1 to 64 letters, digits, `.`, `_` or `-`")
-        exit_slowly(STDIN)
         return BAD_USAGE
     with contextlib.suppress(_ExaBGPGone):
         _Attach(socket_paths.attach_path(socket_paths.socket_path(args.socket)), args.name).run()
@@ -73,11 +77,15 @@ class _Attach:
         self._kept: int | None = None  # a file in memory
         self._size = 0  # of it
         self._said: str | None = None
+        self._room = [bytearray(1 << 16)]  # what is read is read to: there may be no memory any more
 
     def run(self) -> None:
         """Look for a service, hand over, begin again when it is lost. Raises _ExaBGPGone."""
         while True:
-            why = self._attach()
+            try:
+                why = self._attach()
+            except (OSError, MemoryError) as error:
+                why = shortage(error) or str(error)
             if why is not None and why != self._said:
                 _say(f"{why}; ExaBGP is still read meanwhile, and the service is tried again")
             self._said = why
@@ -155,20 +163,28 @@ class _Attach:
     def _read(self) -> None:
         """Read what is there, and keep it."""
         try:
-            data = os.read(STDIN, 1 << 16)
+            read = os.readv(STDIN, self._room)
         except BlockingIOError:
             return
         except OSError:
             raise _ExaBGPGone from None
-        if not data:
+        if not read:
             raise _ExaBGPGone
-        if self._size + len(data) > KEPT:
+        if not self._keep(read):
             self._forget()
-            self._mid_line = not data.endswith(b"\n")
-            return
-        if self._kept is None:
-            self._kept = os.memfd_create("rtrd attach", os.MFD_CLOEXEC)
-        self._size += os.write(self._kept, data)
+            self._mid_line = self._room[0][read - 1] != ord(b"\n")
+
+    def _keep(self, read: int) -> bool:
+        """Keep what was read. False: that would be too much, or there is no room for it."""
+        if self._size + read > KEPT:
+            return False
+        try:
+            if self._kept is None:
+                self._kept = os.memfd_create("rtrd attach", os.MFD_CLOEXEC)
+            self._size += read
+            return os.write(self._kept, memoryview(self._room[0])[:read]) == read
+        except (OSError, MemoryError):
+            return False
 
     def _forget(self) -> None:
         if self._kept is not None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import traceback
 from pathlib import Path
 
 from rtrd import config
 from rtrd.base import log
 from rtrd.base.faults import FaultyFileError
-from rtrd.base.shortages import shortage
-from rtrd.cli import BAD_USAGE, DONE, FAILED
-from rtrd.exabgp.slow_exit import exit_slowly
+from rtrd.cli import BAD_USAGE, FAILED
+from rtrd.exabgp.slow_exit import slowly
 from rtrd.vrps import slurm_files
 from rtrlib.exceptions import LibrtrMissingError
 
@@ -40,23 +38,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the daemon; as ExaBGP's process, fail slowly, also by a fault of ours."""
-    if args.exabgp:
-        os.environ.pop("NOTIFY_SOCKET", None)  # systemd gave it to ExaBGP: what ExaBGP is, is not ours to say
+    if not args.exabgp:
+        return start(args)
+    os.environ.pop("NOTIFY_SOCKET", None)  # systemd gave it to ExaBGP: what ExaBGP is, is not ours to say
+    return slowly(lambda: _start_or_say(args), 0)
+
+
+def _start_or_say(args: argparse.Namespace) -> int:
     try:
-        code = start(args)
-    except Exception as error:
-        if not args.exabgp:
-            raise
-        if isinstance(error, LibrtrMissingError):
-            print(f"rtrd: {error}", file=sys.stderr, flush=True)
-        elif (why := shortage(error)) is not None:
-            print(f"rtrd: {why}", file=sys.stderr, flush=True)
-        else:
-            traceback.print_exc()
-        code = FAILED
-    if code != DONE and args.exabgp:
-        exit_slowly(0)
-    return code
+        return start(args)
+    except LibrtrMissingError as error:
+        print(f"rtrd: {error}", file=sys.stderr, flush=True)
+        return FAILED
 
 
 def start(args: argparse.Namespace) -> int:

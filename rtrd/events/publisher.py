@@ -20,6 +20,7 @@ from rtrd.base.background import Background
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.file_thread import LONG, PATIENCE, in_thread
 from rtrd.base.registry import Registry
+from rtrd.base.shortages import shortage
 from rtrd.config import Events
 from rtrd.events import spool_files
 from rtrd.events.client import NotTakenError
@@ -109,7 +110,7 @@ class Publisher:
         if not self._found:
             await self._find()
         for task, work in zip(self._tasks, (self._take, self._summaries, self._keep, self._send), strict=True):
-            task.start(work())
+            task.start(work)
 
     async def change(self, settings: Events | None) -> None:
         """Publish as other settings say; what waits goes to the new server."""
@@ -234,7 +235,7 @@ class Publisher:
                 self._delivery.not_taken(str(error), lasting=error.lasting)
             except Exception as error:
                 logger.exception("events could not be published; rtrd tries again")
-                self._delivery.not_taken(f"rtrd has a fault: {error}", lasting=True)
+                self._delivery.not_taken(shortage(error) or f"rtrd has a fault: {error}", lasting=True)
             self._delivery.disconnected()
             connection, self._connection = self._connection, None
             if connection is not None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from rtrd.base import log
+from rtrd.base.background import Background
 from rtrd.base.endpoint import Endpoint
-from rtrd.base.registry import Registry
+from rtrd.base.registry import Problem, Registry
+from rtrd.base.shortages import shortage
 from rtrd.base.tls import TLSError, server_context
 from rtrd.config import RouterClients
 from rtrd.config import RTRServer as Where
@@ -86,6 +88,8 @@ class Updates:
         self._whole = True
         self._changed: dict[bytes, bool] = {}  # VRP without its last octet: is it in
         self._wake = asyncio.Event()
+        self.fault: str | None = None
+        """Why the server could not be told the last time; None: it could."""
 
     def changed(self, changes: VRPChanges) -> None:
         """Note VRPs that became effective or ceased to be."""
@@ -117,9 +121,12 @@ class Updates:
                 continue
             try:
                 await self._tell()
-            except Exception:
-                logger.exception("the relay failed to take a change; it will take the whole set", seconds=RETRY)
+                self.fault = None
+            except Exception as error:
                 self._whole = True
+                before, self.fault = self.fault, shortage(error) or "rtrd failed to; its log says why"
+                if self.fault != before:
+                    logger.exception("the relay failed to take a change; it will take the whole set", seconds=RETRY)
                 await asyncio.sleep(RETRY)
                 self._wake.set()
 
@@ -169,7 +176,7 @@ class Relay:
         self._updates = Updates(sets, self._server, ready)
         self._listening: list[Endpoint] = []
         self._listening_tls: list[Endpoint] = []
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background("relay")
         self.changed = self._updates.changed
         self.others_changed = self._updates.others_changed
         self.became_usable = self._updates.became_usable
@@ -185,7 +192,7 @@ class Relay:
         except RelayError as error:
             await self.close()
             raise RelayError(f"rtr-server: {error}") from error
-        self._task = asyncio.create_task(self._updates.run(), name="relay")
+        self._background.start(self._updates.run)
         logger.info("serving routers", listen=" ".join(map(str, self._listening + self._listening_tls)))
 
     def read_secrets(self) -> Secrets:
@@ -239,9 +246,7 @@ class Relay:
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        self._background.close()
         self._listening.clear()
         self._listening_tls.clear()
         try:
@@ -252,6 +257,7 @@ class Relay:
     def register(self, registry: Registry) -> None:
         """Offer what is served."""
         registry.status_of(rtr_server=self.status)
+        registry.problems_of(self._problems)
         for name, text, key in (
             ("rtrd_rtr_router_keys", "Router keys served.", "router_keys"),
             ("rtrd_rtr_clients", "Routers connected to the RTR server.", "clients"),
@@ -266,6 +272,11 @@ class Relay:
         )  # fmt: skip
         registry.on_reload(self.set_versions, "rtr_server.max_version", "rtr_server.clients")
         registry.on_reload(self._set_goodbye, "rtr_server.on_stop")
+
+    def _problems(self) -> Iterator[Problem]:
+        if (why := self._updates.fault) is not None:
+            what = f"the RTR server can't serve what is in force now, routers have what was before: {why}"
+            yield Problem(what, None, "critical", "relay")
 
     def _number(self, key: str) -> float | None:
         number: float | None = self.status()[key]

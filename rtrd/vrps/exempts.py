@@ -108,7 +108,7 @@ class Exempts:
         """Put those of the file into force, and follow it."""
         async with self._lock:
             await self._read()
-        self._background.start(self._follow())
+        self._background.start(self._follow)
 
     def close(self) -> None:
         """Follow it no more."""

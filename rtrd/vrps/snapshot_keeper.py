@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from rtrd.base import log
+from rtrd.base.background import lasting
 from rtrd.base.clock import Clock
 from rtrd.base.file_thread import LONG, PATIENCE, in_thread
 from rtrd.base.registry import Registry
+from rtrd.base.shortages import shortage
 from rtrd.vrps import snapshot
 from rtrd.vrps.copying import copy
 from rtrd.vrps.effective import EffectiveVRPs
@@ -72,7 +74,7 @@ class SnapshotKeeper:
 
     def start(self) -> None:
         """Keep the snapshot up to date from now on."""
-        self._task = asyncio.create_task(self._run(), name="snapshot")
+        self._task = asyncio.create_task(lasting("snapshot", self._run), name="snapshot")
 
     async def close(self) -> None:
         """Write it a last time if it is not what is in force."""
@@ -112,9 +114,9 @@ class SnapshotKeeper:
         while not self._stop.is_set():
             try:
                 await self._look()
-            except Exception:
+            except Exception as error:
+                self._fault = shortage(error) or "rtrd failed to write it; its log says why"
                 logger.exception("the snapshot could not be written; rtrd will try again")
-                self._fault = "rtrd failed to write it; its log says why"
             try:
                 await asyncio.wait_for(self._stop.wait(), POLL)
             except TimeoutError:

@@ -19,6 +19,8 @@ class TaskQueue:
     def __init__(self) -> None:
         self.tasks: deque[Task] = deque()
         """Those that are not done."""
+        self.lost: Callable[[], None] = lambda: None
+        """Told when memory ended within one: a change is done by half, and nobody knows which half."""
         self._idle = asyncio.Event()
         self._running = False
         self._next: asyncio.Handle | None = None
@@ -48,8 +50,10 @@ class TaskQueue:
                     next(self.tasks[0])
                 except StopIteration:
                     self.tasks.popleft()
-                except BaseException:
+                except BaseException as error:
                     self.tasks.popleft()
+                    if isinstance(error, MemoryError):
+                        self.lost()
                     raise
                 else:
                     break

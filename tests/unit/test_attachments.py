@@ -6,14 +6,16 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 import pytest
 
+from rtrd import routers
 from rtrd.base import socket_paths
+from rtrd.base.shortages import NO_DESCRIPTOR
 from rtrd.commands import attach
 from rtrd.exabgp import attachments
 from rtrd.exabgp.attachments import Attachments
@@ -228,6 +230,75 @@ async def test_an_attach_process_ends_without_a_descriptor(service: Service, mon
     one.process.kill()  # ExaBGP keeps its ends
     await until(lambda: service.names == [])
     await one.end()
+
+
+async def test_an_attach_process_without_descriptors_reads_on(tmp_path: Path) -> None:
+    """It would end otherwise, again and again, and after five times ExaBGP would."""
+    router = ExaBGP(tmp_path / "rtrd.sock")
+    await router.start()
+    assert "no service answers" in await router.stderr()
+    limit = resource.prlimit(router.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(router.process.pid, resource.RLIMIT_NOFILE, (3, limit[1]))
+    assert "no descriptor is to be had" in await router.stderr()
+    for _ in range(4 * attach.KEPT // (1 << 20)):
+        await asyncio.wait_for(asyncio.to_thread(router.say, b"x" * (1 << 20)), 30)
+    router.say(b"\n")
+    resource.prlimit(router.process.pid, resource.RLIMIT_NOFILE, limit)
+    service = Service(tmp_path / "rtrd.sock")
+    await service.attachments.start()
+    assert await router.hears(len(HELLO)) == HELLO
+    service.attachments.close()
+    await router.end()
+
+
+async def test_one_for_whom_there_is_no_memory_reads_on(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever took its pipes and can't read them gives them back: nobody else would read."""
+    one = await ExaBGP(service.control).hello()
+    (before,) = service.routers
+
+    def short(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as starving:
+        tried = asyncio.Event()
+        starving.setattr(service.attachments, "forget", forgotten(service.attachments.forget, tried))
+        starving.setattr(routers, "Engine", short)
+        before.on_starved()
+        tried.clear()
+        await asyncio.wait_for(tried.wait(), 30)
+        assert service.names == []
+        await asyncio.wait_for(asyncio.to_thread(one.say, b"{}\n" * (1 << 18)), 30)
+    await until(lambda: service.names == ["exabgp"])
+    await one.end()
+
+
+def forgotten(forget: Callable[..., None], tried: asyncio.Event) -> Callable[..., None]:
+    def note(attachment: object) -> None:
+        forget(attachment)
+        tried.set()
+
+    return note
+
+
+async def test_without_a_descriptor_for_the_pipes_it_is_told_so(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """unix(7): what there is no room for is left out of the message."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    refused: list[str] = []
+    monkeypatch.setattr(service.attachments, "complain", lambda *words, **_: refused.append(words[0]))
+    pipes = [os.pipe() for _ in range(2)]
+    with connected(service.control) as client:
+        await until(lambda: service.attachments._open)
+        socket.send_fds(client, [b"attach good"], [pipes[0][0], pipes[1][1]])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            await until(lambda: refused)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert refused == [NO_DESCRIPTOR]
+    for fd in (*pipes[0], *pipes[1]):
+        os.close(fd)
 
 
 async def test_a_file_is_no_pipe(service: Service, tmp_path: Path) -> None:

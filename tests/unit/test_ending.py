@@ -2,11 +2,14 @@
 
 import asyncio
 import errno
+from pathlib import Path
 
 import pytest
 
+from rtrd import routers
 from rtrd.base.ending import end_each
 from rtrd.base.shortages import NO_DESCRIPTOR, NO_MEMORY, NO_THREAD, shortage
+from tests.lab.still_daemon import CONFIG, StillDaemon
 
 
 def test_one_that_fails_keeps_no_other(capfd: pytest.CaptureFixture[str]) -> None:
@@ -37,3 +40,39 @@ def test_shortages_are_told_from_faults() -> None:
     assert shortage(OSError(errno.ENOENT, "No such file or directory")) is None
     assert shortage(RuntimeError("a fault of ours")) is None
     assert shortage(None) is None
+
+
+async def test_memory_that_ends_while_vrps_change_ends_rtrd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows then which half of the change is in force. Nothing is withdrawn for it: another one comes."""
+
+    async def listening() -> None:
+        pass
+
+    def short() -> None:
+        raise MemoryError
+
+    async with StillDaemon(tmp_path, f"{CONFIG}control: {tmp_path}/rtrd.sock\non-stop: withdraw\n") as one:
+        monkeypatch.setattr(one.daemon, "_withdraw", short)
+        with pytest.raises(MemoryError):
+            one.daemon.effective.task_queue.call(short)
+        assert await asyncio.wait_for(one.daemon.run(listening, exabgp=False), 30) == 1
+        await one.daemon.close()
+
+
+@pytest.mark.parametrize("what", ["learn", "serve"])
+async def test_where_there_is_no_memory_to_learn_anew_in_rtrd_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Nobody would read ExaBGP's pipe."""
+
+    async def listening() -> None:
+        pass
+
+    def short(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    async with StillDaemon(tmp_path, f"{CONFIG}control: {tmp_path}/rtrd.sock\n") as one:
+        monkeypatch.setattr(routers, "Engine" if what == "learn" else "ExaBGP", short)
+        one.daemon._learn_anew(one.router)
+        assert await asyncio.wait_for(one.daemon.run(listening, exabgp=True), 30) == 1
+        await one.daemon.close()

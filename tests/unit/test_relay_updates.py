@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtrd.base.shortages import NO_THREAD
 from rtrd.rtr import relay
 from rtrd.rtr.relay import MOST_SINGLE, Sets, Updates
 from rtrd.vrps.aspas import ASPASet
@@ -41,6 +42,7 @@ class SlowServer:
         self.let = asyncio.Semaphore(0)
         self.busy = False
         self.fails = 0
+        self.short = False
 
     async def update(self, vrps: bytes | memoryview, keys: Iterable[RouterKey], aspa_set: bytes) -> bool:
         await self._take("update", len(found(vrps)))
@@ -61,7 +63,7 @@ class SlowServer:
         self.busy = False
         if self.fails:
             self.fails -= 1
-            raise OSError("no")
+            raise RuntimeError("can't start new thread") if self.short else OSError("no")
         self.calls.append((what, count))
 
 
@@ -104,6 +106,19 @@ class Story:
         """Let the task come to where it waits."""
         for _ in range(20):
             await asyncio.sleep(0)
+
+
+async def test_what_can_not_be_served_is_said_until_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "RETRY", 0.001)
+    one = await Story(ONE).started()
+    one.server.fails = 1
+    one.server.short = True
+    one.now(TWO)
+    one.server.let.release()
+    await until(lambda: one.updates.fault == NO_THREAD)
+    await one.let(1)
+    await until(lambda: one.updates.fault is None)
+    assert one.server.served == {TWO}
 
 
 async def test_nothing_is_served_before_the_set_can_be_relied_on() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from rtrd import cli, main
-from rtrd.commands import run
+from rtrd.base import signals
+from rtrd.exabgp import slow_exit
 
 CONFIG = "caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2.10, port: 323}]}]}\n"
 
@@ -15,7 +16,7 @@ CONFIG = "caches: {groups: [{name: main, preference: 1, servers: [{host: 192.0.2
 def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The descriptors that were read until late."""
     fds: list[int] = []
-    monkeypatch.setattr(run, "exit_slowly", fds.append)
+    monkeypatch.setattr(slow_exit, "exit_slowly", fds.append)
     return fds
 
 
@@ -67,3 +68,32 @@ def test_exabgp_s_service_manager_is_not_ours(config: Path, monkeypatch: pytest.
     assert cli.main(["run", "-c", str(config)]) == cli.DONE
     assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.DONE
     assert seen == ["/run/systemd/notify", None]
+
+
+def test_who_is_asked_to_end_does_so_at_once_also_when_it_has_failed(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ExaBGP 4.2 waits for it."""
+
+    def fail(*_: object, **__: object) -> int:
+        signals.note_end()
+        raise MemoryError
+
+    monkeypatch.setattr(main, "run", fail)
+    monkeypatch.setattr(slow_exit, "SECONDS", 1000)
+    monkeypatch.setattr(slow_exit.exit_slowly, "__defaults__", (1000.0,))
+    assert cli.main(["run", "-c", str(config), "--exabgp"]) == cli.FAILED
+
+
+def test_without_memory_the_pipe_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals.note()
+    read, write = os.pipe()
+    os.write(write, b"x" * 60_000)
+    os.close(write)
+
+    def short(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(os, "read", short)
+    slow_exit.exit_slowly(read, 1000)
+    os.close(read)

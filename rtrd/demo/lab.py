@@ -363,7 +363,7 @@ class Listening(ABC):
 class Lab:
     """The parts of one experiment and a folder for their files; every process ends with its `with` block.
 
-    A folder of its own goes too, unless a LabError leaves the block: then its logs say more.
+    A folder of its own goes too, unless a LabError leaves the block after something was started: then logs say more.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -394,5 +394,6 @@ class Lab:
         try:
             self.stop()
         finally:
-            if self._temporary and not isinstance(error, LabError):
+            says_more = isinstance(error, LabError) and any(self.folder.glob("*.log"))
+            if self._temporary and not says_more:
                 shutil.rmtree(self.folder)

@@ -114,6 +114,13 @@ def test_routers_that_speak_bmp_are_judged_alike_and_follow_a_vrp() -> None:
     assert demo_processes() == []
 
 
+def test_where_exabgp_is_missing_it_says_so_and_leaves_nothing() -> None:
+    done = run(sys.executable, "-c", HIDE, "exabgp", seconds=MINUTE)
+    assert done.returncode == 1
+    assert "rtrd demo: exabgp is not installed: as root: apt-get install exabgp" in done.stderr
+    assert labs() == set()
+
+
 def test_a_missing_router_is_left_out_with_a_word() -> None:
     done = run(sys.executable, "-c", HIDE, "bgpd", "--bmp", seconds=MINUTE)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from enum import Enum, auto
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from rtrd.policy import Treatment
 from rtrd.rib.attributes import (
@@ -40,6 +41,9 @@ from rtrd.tags import RFC8097_BASE
 
 _SEGMENT_MOST = 255
 _REMEMBERED = 4096
+_FEW = 8
+"""Communities of a set whose words are remembered; those of more would take much memory."""
+_OCTETS_OF = {"community": (0x08, "HH"), "large-community": (0x20, "III")}
 
 # RFC 5737 and RFC 3849: ExaBGP 4.2 drops every session after a withdraw without next hop, and reads no more of it.
 _WITHDRAW_NEXT_HOP = {4: "192.0.2.1", 6: "2001:db8::1"}
@@ -167,21 +171,23 @@ def attribute_words(
     leave our AS. `attributes` must have a next hop. `otc_given`: see `announced`.
     """
     attributes = announced(attributes, treatment, kind, otc_given)
-    words = [f"next-hop {attributes.next_hop}"]
+    _, next_hop, origin, as_path, _, med, preference, standard, large, extended, others = attributes
     # As octets: the same on the wire, and in what ExaBGP says of its routes the mark by which rtrd knows its own.
-    words.append(_generic(0x01, 0x40, bytes([attributes.origin or IGP])))
-    if attributes.as_path or kind in ("internal", "confederation"):
-        words.append(
-            _as_path(attributes.as_path, form)
-        )  # else ExaBGP has it begin with our own AS (RFC 4271 section 5.1.2)
-    if attributes.med is not None:
-        words.append(f"med {attributes.med}")
-    if attributes.local_preference is not None:
-        words.append(f"local-preference {attributes.local_preference}")
-    words += _list("community", 0x08, "HH", attributes.communities, form)
-    words += _list("large-community", 0x20, "III", attributes.large_communities, form)
-    words += _extended_communities(attributes.extended_communities, form)
-    words += map(_other, attributes.others)
+    words = ["next-hop", str(next_hop), _ORIGIN_IGP if not origin else _generic(0x01, 0x40, bytes([origin]))]
+    if as_path or kind in ("internal", "confederation"):
+        words.append(_as_path(as_path, form))  # else ExaBGP has it begin with our own AS (RFC 4271 section 5.1.2)
+    if med is not None:
+        words.append(f"med {med}")
+    if preference is not None:
+        words.append(f"local-preference {preference}")
+    if standard:
+        words.append((_few_communities if len(standard) <= _FEW else _communities)("community", standard, form))
+    if large:
+        words.append((_few_communities if len(large) <= _FEW else _communities)("large-community", large, form))
+    if extended:
+        words.append((_few_extended if len(extended) <= _FEW else _extended_communities)(extended, form))
+    if others:
+        words += map(_other, others)
     return " ".join(words)
 
 
@@ -203,11 +209,12 @@ def _path_information(path_id: int) -> str:
     return f"path-information {socket.inet_ntoa(struct.pack('!I', path_id))}"
 
 
-def _list(keyword: str, code: int, fields: str, values: Collection[tuple[int, ...]], form: Form) -> list[str]:
-    if form is not Form.WORDS and values:
-        return [_generic(code, 0xC0, b"".join(struct.pack(f"!{fields}", *numbers) for numbers in values))]
+def _communities(keyword: str, values: tuple[tuple[int, ...], ...], form: Form) -> str:
+    if form is not Form.WORDS:
+        code, fields = _OCTETS_OF[keyword]
+        return _generic(code, 0xC0, b"".join([struct.pack(f"!{fields}", *numbers) for numbers in values]))
     words = [":".join(map(str, numbers)) for numbers in values]
-    return [f"{keyword} [ {' '.join(words)} ]"] if words else []
+    return f"{keyword} [ {' '.join(words)} ]"
 
 
 def _as_path(path: tuple[Segment, ...], form: Form) -> str:
@@ -223,12 +230,10 @@ def _as_path(path: tuple[Segment, ...], form: Form) -> str:
     return _generic(0x02, 0x40, b"".join(path_octets(*segment) for segment in path if segment.asns))
 
 
-def _extended_communities(values: tuple[int, ...], form: Form) -> list[str]:
-    if not values:
-        return []
+def _extended_communities(values: tuple[int, ...], form: Form) -> str:
     if form is Form.WORDS and all(map(_understood, values)):
-        return [f"extended-community [ {' '.join(f'0x{value:016x}' for value in values)} ]"]
-    return [_generic(0x10, 0xC0, struct.pack(f"!{len(values)}Q", *values))]
+        return f"extended-community [ {' '.join([f'0x{value:016x}' for value in values])} ]"
+    return _generic(0x10, 0xC0, struct.pack(f"!{len(values)}Q", *values))
 
 
 def _understood(value: int) -> bool:
@@ -244,3 +249,8 @@ def _understood(value: int) -> bool:
 def _generic(code: int, flags: int, raw: bytes) -> str:
     """Give an attribute as octets; `flags`: of RFC 4271 section 4.3, without that of the extended length."""
     return f"attribute [ 0x{code:02x} 0x{flags | (0x10 if len(raw) > 255 else 0):02x} 0x{raw.hex()} ]"
+
+
+_few_communities: Final = lru_cache(maxsize=_REMEMBERED)(_communities)
+_few_extended: Final = lru_cache(maxsize=_REMEMBERED)(_extended_communities)
+_ORIGIN_IGP: Final = _generic(0x01, 0x40, bytes([IGP]))

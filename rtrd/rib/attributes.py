@@ -10,7 +10,8 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple, TypeVar
 
 from _rov import lib
 from rtrd.policy import Treatment
@@ -27,6 +28,8 @@ OPTIONAL, TRANSITIVE, PARTIAL = 0x80, 0x40, 0x20
 ATOMIC_AGGREGATE, AGGREGATOR, ORIGINATOR_ID, CLUSTER_LIST = 6, 7, 9, 10
 UNDERSTOOD = frozenset({6, 7, 8, 16, 25, 32, 35})
 """Transitive attributes that are passed on by their own rules; others get the Partial bit (RFC 4271 section 5)."""
+_REAL = frozenset({AS_SET, AS_SEQUENCE})
+"""Segments that are not of a confederation."""
 _REFLECTION = frozenset({ORIGINATOR_ID, CLUSTER_LIST})
 """ORIGINATOR_ID and CLUSTER_LIST: only within an AS (RFC 4456 section 8)."""
 AIGP = 26
@@ -37,11 +40,13 @@ _NON_TRANSITIVE = 0x40
 """Of an extended community's type (RFC 4360 section 2)."""
 
 ORIGIN, AS_PATH, MED, LOCAL_PREF, COMMUNITIES, EXTENDED_COMMUNITIES, LARGE_COMMUNITIES = 1, 2, 4, 5, 8, 16, 32
+_IN_NUMBERS = frozenset({ORIGIN, AS_PATH, MED, LOCAL_PREF, COMMUNITIES, EXTENDED_COMMUNITIES, LARGE_COMMUNITIES})
 ONLY_TO_CUSTOMER = 35
 COMMUNITY: Final[Mapping[TagKind, str]] = {"standard": "!HH", "large": "!III", "extended": "!Q"}
 """The numbers of a community in octets."""
 _MP_REACH_NLRI: Final = 14
 EXTENDED_LENGTH: Final = 0x10
+T = TypeVar("T")
 _HEAD: Final = struct.Struct("!BBIB")  # family, flags, own AS, length of the next hop
 
 
@@ -110,21 +115,41 @@ def announced(
 
     `otc_given`: the AS of the Only to Customer that they get, if the treatment leaves it to them; 0: none.
     """
-    attributes = for_kind(attributes, kind)
     if treatment.otc is not None:
         attributes = _with_otc(attributes, treatment.otc or otc_given)
-    tags = treatment.tags + treatment.inside_tags if kind == "internal" else treatment.tags
-    standard = [tag.numbers for tag in tags if tag.kind == "standard"]
-    large = [tag.numbers for tag in tags if tag.kind == "large"]
-    extended = [tag.numbers[0] for tag in tags if tag.kind == "extended"]
-    return attributes._replace(
-        local_preference=(
-            attributes.local_preference if treatment.local_preference is None else treatment.local_preference
-        ),
-        communities=tuple(dict.fromkeys((*attributes.communities, *((a, b) for a, b in standard)))),
-        large_communities=tuple(dict.fromkeys((*attributes.large_communities, *((a, b, c) for a, b, c in large)))),
-        extended_communities=tuple(dict.fromkeys((*attributes.extended_communities, *extended))),
+    family, hop, origin, path, origin_as, med, preference, standard, large, extended, others = attributes
+    if kind != "internal":
+        path, med, extended, others = _for_kind(attributes, kind)
+    if treatment.local_preference is not None:
+        preference = treatment.local_preference
+    tags = _numbers_of(treatment, inside=kind == "internal")
+    return AttributeSet(
+        family, hop, origin, path, origin_as, med, preference, _joined(standard, tags.standard),
+        _joined(large, tags.large), _joined(extended, tags.extended), others,
+    )  # fmt: skip
+
+
+class _Numbers(NamedTuple):
+    """The tags of a treatment, by their kind, as an attribute set has them."""
+
+    standard: tuple[tuple[int, int], ...]
+    large: tuple[tuple[int, int, int], ...]
+    extended: tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def _numbers_of(treatment: Treatment, *, inside: bool) -> _Numbers:
+    tags = treatment.all_tags if inside else treatment.tags
+    return _Numbers(
+        tuple((a, b) for a, b in (tag.numbers for tag in tags if tag.kind == "standard")),
+        tuple((a, b, c) for a, b, c in (tag.numbers for tag in tags if tag.kind == "large")),
+        tuple(tag.numbers[0] for tag in tags if tag.kind == "extended"),
     )
+
+
+def _joined(has: tuple[T, ...], added: tuple[T, ...]) -> tuple[T, ...]:
+    """Give both, each once."""
+    return tuple(dict.fromkeys(has + added)) if has or added else ()
 
 
 def _with_otc(attributes: AttributeSet, asn: int) -> AttributeSet:
@@ -135,19 +160,26 @@ def _with_otc(attributes: AttributeSet, asn: int) -> AttributeSet:
     return attributes._replace(others=tuple(sorted((*attributes.others, added))))
 
 
-def for_kind(attributes: AttributeSet, kind: str) -> AttributeSet:
-    """Give what of an attribute set a receiver of a kind (KINDS) may get; what the policy adds comes later."""
-    if kind == "internal":
-        return attributes
-    others = (other for other in attributes.others if other.code not in _REFLECTION)
+def _for_kind(
+    attributes: AttributeSet, kind: str
+) -> tuple[tuple[Segment, ...], int | None, tuple[int, ...], tuple[OtherAttribute, ...]]:
+    """Give what a receiver of a kind (KINDS) that is not internal may get of path, MED, extended communities, others.
+
+    Lists, not generators: most sets have little of all that, and this is done for each.
+    """
+    path, extended, others = attributes.as_path, attributes.extended_communities, attributes.others
+    if others:
+        others = tuple([other for other in others if other.code not in _REFLECTION])
     if kind == "confederation":
-        return attributes._replace(others=tuple(others))
-    return attributes._replace(
-        as_path=tuple(segment for segment in attributes.as_path if segment.kind in (AS_SET, AS_SEQUENCE)),  # RFC 5065
+        return path, attributes.med, extended, others
+    if others:
+        others = tuple([kept for other in others if (kept := _outside(other)) is not None])
+    return (
+        tuple([segment for segment in path if segment.kind in _REAL]),  # RFC 5065
         # RFC 4271 section 5.1.4; a route server leaves it as it is (RFC 7947 section 2.2.3)
-        med=attributes.med if kind == "client" else None,
-        extended_communities=tuple(one for one in attributes.extended_communities if not one >> 56 & _NON_TRANSITIVE),
-        others=tuple(kept for other in others if (kept := _outside(other)) is not None),
+        attributes.med if kind == "client" else None,
+        tuple([one for one in extended if not one >> 56 & _NON_TRANSITIVE]) if extended else (),
+        others,
     )
 
 
@@ -169,7 +201,7 @@ def origin_as(path: tuple[Segment, ...], own_as: int) -> int | None:
     The last AS of a final AS_SEQUENCE; none for a final AS_SET; the speaker's own for an empty path or
     confederation segments alone.
     """
-    real = [segment for segment in path if segment.asns and segment.kind in (AS_SET, AS_SEQUENCE)]
+    real = [segment for segment in path if segment.asns and segment.kind in _REAL]
     if not real:
         return own_as
     return real[-1].asns[-1] if real[-1].kind == AS_SEQUENCE else None
@@ -254,27 +286,27 @@ def read_octets(key: bytes, owns: Callable[[Tag], bool]) -> AttributeSet:
     family, head_flags, own_as, size = _HEAD.unpack_from(key)
     if head_flags & AS_ANNOUNCED:
         owns = _nobody
-    hop = key[_HEAD.size : _HEAD.size + size]
     values: dict[int, bytes] = {}
     others = []
     for code, flags, value in _attributes(key[_HEAD.size + size :]):
-        if code in (ORIGIN, AS_PATH, MED, LOCAL_PREF, COMMUNITIES, EXTENDED_COMMUNITIES, LARGE_COMMUNITIES):
+        if code in _IN_NUMBERS:
             values[code] = value
         else:
             others.append(OtherAttribute(code, flags, value))
-    path = tuple(_segments(values[AS_PATH]))
+    path, get = tuple(_segments(values[AS_PATH])), values.get
+    standard, large, extended = get(COMMUNITIES), get(LARGE_COMMUNITIES), get(EXTENDED_COMMUNITIES)
     return AttributeSet(
-        family=family,
-        next_hop=str(ipaddress.ip_address(hop)) if hop else None,
-        origin=_number(values.get(ORIGIN)),
-        as_path=path,
-        origin_as=origin_as(path, own_as),
-        med=_number(values.get(MED)),
-        local_preference=_number(values.get(LOCAL_PREF)),
-        communities=tuple((a, b) for a, b in _list(values.get(COMMUNITIES), owns, "standard")),
-        large_communities=tuple((a, b, c) for a, b, c in _list(values.get(LARGE_COMMUNITIES), owns, "large")),
-        extended_communities=tuple(n for (n,) in _list(values.get(EXTENDED_COMMUNITIES), owns, "extended")),
-        others=tuple(others),
+        family,
+        _address(key[_HEAD.size : _HEAD.size + size]) if size else None,
+        _number(get(ORIGIN)),
+        path,
+        origin_as(path, own_as),
+        _number(get(MED)),
+        _number(get(LOCAL_PREF)),
+        tuple([(a, b) for a, b in _list(standard, owns, "standard")]) if standard else (),
+        tuple([(a, b, c) for a, b, c in _list(large, owns, "large")]) if large else (),
+        tuple([n for (n,) in _list(extended, owns, "extended")]) if extended else (),
+        tuple(others),
     )
 
 
@@ -289,13 +321,22 @@ def _nobody(_: Tag) -> bool:
     return False
 
 
-def _attributes(rest: bytes) -> Iterator[tuple[int, int, bytes]]:
-    while rest:
-        flags, code = rest[0], rest[1]
-        head = 4 if flags & EXTENDED_LENGTH else 3
-        end = head + int.from_bytes(rest[2:head])
-        yield code, flags & ~EXTENDED_LENGTH, rest[head:end]
-        rest = rest[end:]
+@lru_cache(maxsize=4096)
+def _address(packed: bytes) -> str:
+    """Give an address as text: next hops are few."""
+    return str(ipaddress.ip_address(packed))
+
+
+def _attributes(octets: bytes) -> Iterator[tuple[int, int, bytes]]:
+    at = 0
+    while at < len(octets):
+        flags, code, size = octets[at], octets[at + 1], octets[at + 2]
+        at += 3
+        if flags & EXTENDED_LENGTH:
+            size = size << 8 | octets[at]
+            at += 1
+        yield code, flags & ~EXTENDED_LENGTH, octets[at : at + size]
+        at += size
 
 
 def _segments(path: bytes) -> Iterator[Segment]:
@@ -310,5 +351,5 @@ def _number(value: bytes | None) -> int | None:
     return None if value is None else int.from_bytes(value)
 
 
-def _list(value: bytes | None, owns: Callable[[Tag], bool], kind: TagKind) -> Iterator[tuple[int, ...]]:
-    return (numbers for numbers in struct.iter_unpack(COMMUNITY[kind], value or b"") if not owns(Tag(kind, numbers)))
+def _list(value: bytes, owns: Callable[[Tag], bool], kind: TagKind) -> Iterator[tuple[int, ...]]:
+    return (numbers for numbers in struct.iter_unpack(COMMUNITY[kind], value) if not owns(Tag(kind, numbers)))

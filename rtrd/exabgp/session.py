@@ -497,8 +497,9 @@ class ExaBGP:
         self.pump()
 
     def _set_timer(self, now: float) -> None:
+        """Have a timer that is not late; one that is early finds nothing to do, and costs less than to set it anew."""
         deadline = self.gate.deadline
-        if deadline == self._deadline:
+        if deadline == self._deadline or (deadline is not None and now < (self._deadline or 0.0) < deadline):
             return
         self._deadline = deadline
         if self._timer is not None:

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Literal
 
-from rtrd.base import log, signals, socket_paths
+from rtrd.base import log, shortages, signals, socket_paths
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock, timestamp
 from rtrd.base.ending import end_each
@@ -299,6 +299,7 @@ class Daemon:
         elif not self.vrp_set.count(4) + self.vrp_set.count(6):
             yield Problem("no VRP is in force, though a set is usable: every route is not-found", None, "warning")
         yield from self._not_started
+        yield from (Problem(why, since, "warning", why) for why, since in shortages.noted())
 
     def _vrps_changed(self, changes: VRPChanges) -> None:
         cause = self.effective.cause

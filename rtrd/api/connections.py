@@ -99,7 +99,8 @@ class Connections:
         if listener.family != socket.AF_UNIX:
             # Else the kernel takes megabytes of an answer that nobody reads, and we would make them.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
-        self._listening = Acceptor(listener, self._take, None if listener.family == socket.AF_UNIX else lambda _: None)
+        refused = None if listener.family == socket.AF_UNIX else lambda _: None
+        self._listening = Acceptor(listener, self._take, refused, lambda: self._make_room(set(self._open)))
         self._listening.start(BACKLOG)
         self._timer = loop.call_later(SOON, self._sweep)
 

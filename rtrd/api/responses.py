@@ -20,6 +20,7 @@ from rtrd.base import log
 from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.json_text import encode
 from rtrd.base.peer_process import peer_process
+from rtrd.base.shortages import shortage
 from rtrd.base.text import printable
 from rtrd.base.turn import SharedTurn
 
@@ -164,8 +165,10 @@ async def errors(
         return _http_error(request, why)
     except (ConnectionError, asyncio.CancelledError):
         raise
-    except Exception:
+    except Exception as why:
         logger.exception("a request failed", path=request.path)
+        if (short := shortage(why)) is not None:
+            return error(503, short)
         return error(500, "rtrd failed to answer; its log says why")
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import os
 import resource
 import socket
 from collections.abc import Callable
 from typing import Any, Final
 
 from rtrd.base.notation import unmapped
+from rtrd.base.shortages import NEARLY_NONE, note, shortage
 
 AT_ONCE: Final = 16
 """Connections that are taken in one turn of the loop: a millisecond or two."""
@@ -54,14 +56,17 @@ class Acceptor:
         listener: socket.socket,
         take: Callable[[socket.socket, Any], None],
         refused: Callable[[Any], None] | None = None,
+        make_room: Callable[[], object] = lambda: None,
     ) -> None:
         """`take` gets each connection, non-blocking, with its peer's address; it is the taker's to close.
 
         `refused`: is told the address of a peer for which there is no descriptor. None: it gets the last ones, too.
+        `make_room`: is called where there is not a single one left, to end a connection that can be spared.
         """
         self._listener = listener
         self._take = take
         self._refused = refused
+        self._make_room = make_room
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -105,9 +110,12 @@ class Acceptor:
                     return  # of that connection alone (accept(2))
                 self._loop.remove_reader(self._listener)
                 self._timer = self._loop.call_later(PAUSE, self._go_on)
+                note(shortage(error) or os.strerror(error.errno))
+                self._make_room()
                 return
             if self._refused is not None and connection.fileno() >= last_descriptor():
                 connection.close()
+                note(NEARLY_NONE)
                 self._refused(peer)
                 continue
             connection.setblocking(False)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
 from rtrd.base import threads
-from rtrd.base.shortages import shortage
+from rtrd.base.shortages import note, shortage
 
 PATIENCE: Final = 3.0
 """Seconds for what is read or written in one go."""
@@ -45,4 +45,5 @@ async def in_thread(patience: float, work: Callable[_P, _T], /, *arguments: _P.a
     except (RuntimeError, MemoryError) as error:
         if (why := shortage(error)) is None:
             raise
+        note(why)
         raise OSError(errno.EAGAIN, why) from error

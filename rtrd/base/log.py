@@ -21,7 +21,7 @@ import structlog
 
 from rtrd.base import systemd_journal
 from rtrd.base.log_values import field, plain
-from rtrd.base.shortages import shortage
+from rtrd.base.shortages import note, shortage
 from rtrd.base.text import counted, printable
 
 Format = Literal["auto", "human", "json", "journal"]
@@ -173,6 +173,7 @@ def _shortage(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     error = given if isinstance(given, BaseException) else given[1] if isinstance(given, tuple) else sys.exc_info()[1]
     why = shortage(error) if given else None
     if why is not None:
+        note(why)
         del event["exc_info"]
         event["why"] = why
     return event

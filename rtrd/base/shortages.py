@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from typing import Final
+import time
+from typing import Final, NamedTuple
 
 NO_MEMORY: Final = "no memory is to be had: the limit of this process or of its host is reached (MemoryMax=, ulimit -v)"
 NO_THREAD: Final = "no thread can be started: the limit of processes and threads is reached (TasksMax=, ulimit -u)"
@@ -15,6 +16,34 @@ _OF_SYSTEM: Final = {
     errno.ENOMEM: NO_MEMORY,
     errno.ENOBUFS: NO_MEMORY,
 }
+
+NEARLY_NONE: Final = "nearly all descriptors are taken, and connections by TCP are refused (LimitNOFILE=, ulimit -n)"
+TOLD: Final = 60.0
+"""Seconds for which it is told that something was short."""
+
+
+class _Seen(NamedTuple):
+    """When something was short, first and last (Unix time)."""
+
+    first: float
+    last: float
+
+
+_seen: Final[dict[str, _Seen]] = {}
+"""By the sentences above."""
+
+
+def note(why: str, now: float | None = None) -> None:
+    """Note that something is short now; `why` is one of the sentences above."""
+    now = time.time() if now is None else now
+    before = _seen.get(why)
+    _seen[why] = _Seen(now if before is None or now - before.last > TOLD else before.first, now)
+
+
+def noted(now: float | None = None) -> list[tuple[str, float]]:
+    """Give what was short not long ago, and since when (Unix time)."""
+    now = time.time() if now is None else now
+    return [(why, seen.first) for why, seen in _seen.items() if now - seen.last <= TOLD]
 
 
 def shortage(error: BaseException | None) -> str | None:

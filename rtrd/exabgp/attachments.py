@@ -29,7 +29,7 @@ from rtrd.base.lasting_socket import LastingSocket
 from rtrd.base.notation import ROUTER_NAME
 from rtrd.base.peer_process import peer_process
 from rtrd.base.registry import Problem
-from rtrd.base.shortages import NO_DESCRIPTOR, shortage
+from rtrd.base.shortages import NO_DESCRIPTOR, note, shortage
 from rtrd.base.text import counted
 from rtrd.exabgp.session import ExaBGP
 
@@ -124,7 +124,7 @@ class Attachments:
         try:
             connection, _ = self._listening.accept()
         except OSError as error:  # it gave up, or we have no descriptor left
-            self.complain("accept", "an attach process could not be heard", why=os.strerror(error.errno or 0))
+            self.complain("accept", "an attach process could not be heard", why=_noted(error))
             if error.errno in _NONE_LEFT:  # it would be called again at once, and for nothing
                 self._loop.remove_reader(self._listening)
                 self._again = self._loop.call_later(AGAIN, self._accept_more)
@@ -223,7 +223,7 @@ class _Attachment:
         except (MemoryError, OSError) as error:
             # It reads ExaBGP's pipe again, and tries it again: this is no time to think of something better.
             self.close()
-            logger.warning("no room for an attach process", router=self.name, why=shortage(error) or str(error))
+            logger.warning("no room for an attach process", router=self.name, why=_noted(error))
         finally:
             for fd in fds:
                 os.close(fd)
@@ -247,6 +247,7 @@ class _Attachment:
             kept = fds.pop() if len(fds) == 1 and _is_kept(fds[0]) else None
             self._take(mid_line=words[1:] == [b"mid-line"], kept=kept)
         elif not whole and len(fds) < 2 and words[:1] == [b"attach"]:
+            note(NO_DESCRIPTOR)
             self._refuse(NO_DESCRIPTOR)  # unix(7): those for which there is no room are left out
         else:
             self._refuse("expected: attach NAME")
@@ -331,6 +332,14 @@ class _Drain:
         self._drains.discard(self)
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
+
+
+def _noted(error: MemoryError | OSError) -> str:
+    """Say why, and note it for the status where the host is short of something."""
+    if (why := shortage(error)) is None:
+        return str(getattr(error, "strerror", error))
+    note(why)
+    return why
 
 
 def _why_no_pipes(fds: list[int]) -> str | None:

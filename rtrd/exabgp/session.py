@@ -14,6 +14,7 @@ from functools import partial
 from typing import Final
 
 from rtrd.base import log
+from rtrd.base.shortages import NO_MEMORY, note
 from rtrd.exabgp.conversation import REFRESH, Conversation
 from rtrd.exabgp.decode import DecodeError, Event, Octets, OtherEvent, decode
 from rtrd.exabgp.encode import Encoder
@@ -234,6 +235,7 @@ class ExaBGP:
         if self._starved is not None or not self.open:
             return
         self._starved = self._loop.call_later(STARVED, self._learn_anew)
+        note(NO_MEMORY)
         logger.critical(
             "memory ended, and some of what ExaBGP said is lost: all is learned anew",
             router=self.engine.name, seconds=STARVED,

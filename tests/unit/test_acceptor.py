@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from rtrd.base import acceptor
+from rtrd.base import acceptor, shortages
 from rtrd.base.acceptor import AT_ONCE, Acceptor, last_descriptor, source_of
+from rtrd.base.shortages import NEARLY_NONE, NO_DESCRIPTOR
 from rtrd.rtr.turns import BUDGET, Turns
 
 
@@ -77,6 +78,7 @@ async def test_some_at_a_time() -> None:
 async def test_the_last_descriptors_are_for_whoever_may_have_them(
     monkeypatch: pytest.MonkeyPatch, *, kept: bool
 ) -> None:
+    monkeypatch.setattr(shortages, "_seen", {})
     monkeypatch.setattr(acceptor, "last_descriptor", lambda: 3)  # as if nearly all were taken
     with listening() as (listener, connections):
         taken, refused = [], []  # type: ignore[var-annotated]
@@ -90,6 +92,7 @@ async def test_the_last_descriptors_are_for_whoever_may_have_them(
         dial(listener, connections, 2)
         await turn()
         assert (len(taken), len(refused)) == ((0, 2) if kept else (2, 0))
+        assert [why for why, _ in shortages.noted()] == ([NEARLY_NONE] if kept else [])
         taking.close()
 
 
@@ -103,7 +106,8 @@ async def test_without_a_descriptor_it_is_tried_again(monkeypatch: pytest.Monkey
             connections.append(one)
             came.set()
 
-        taking = Acceptor(listener, take)
+        spared: list[None] = []
+        taking = Acceptor(listener, take, make_room=lambda: spared.append(None))
         taking.start(64)
         dial(listener, connections, 1)
         first_free = os.dup(listener.fileno())
@@ -111,6 +115,8 @@ async def test_without_a_descriptor_it_is_tried_again(monkeypatch: pytest.Monkey
         try:
             await turn()
             assert not came.is_set()
+            assert spared
+            assert NO_DESCRIPTOR in [why for why, _ in shortages.noted()]
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             os.close(first_free)

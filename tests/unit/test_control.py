@@ -32,6 +32,7 @@ from rtrd.base import log
 from rtrd.base.clock import Clock
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.registry import Problem, Registry
+from rtrd.base.shortages import NO_THREAD
 from rtrd.base.sockets import ListenError
 from rtrd.commands import http_client
 from rtrd.event_log import EventLog
@@ -107,6 +108,7 @@ class FakeDaemon:
         self.snapshot_used = False
         self.route_count = 2
         self.fails_after: int | None = None
+        self.fault: Exception = RuntimeError("the table broke")
         self.seen: Callable[[], int] = lambda: 0
         self.noted: list[int] = []
         self.vrp_set = set_of(*VRPS)
@@ -191,7 +193,7 @@ class FakeDaemon:
         assert address is None
         for number in range(self.route_count):
             if number == self.fails_after:
-                raise RuntimeError("the table broke")
+                raise self.fault
             prefix = f"10.{number >> 8 & 255}.{number & 255}.0/24"
             if within in (None, prefix):
                 if number in (0, self.route_count - 1):
@@ -653,6 +655,11 @@ def test_an_answer_that_breaks_off_is_noticed(served: Running) -> None:
 def test_a_failure_before_the_first_item_is_a_500(served: Running) -> None:
     served.daemon.fails_after = 0
     assert request(served, "GET", "/routes") == (500, {"error": "rtrd failed to answer; its log says why"})
+
+
+def test_what_is_short_is_a_503_with_the_sentence(served: Running) -> None:
+    served.daemon.fails_after, served.daemon.fault = 0, RuntimeError("can't start new thread")
+    assert request(served, "GET", "/routes") == (503, {"error": NO_THREAD})
 
 
 def test_the_socket_is_for_owner_and_group_only_and_goes_with_the_daemon(tmp_path: Path) -> None:

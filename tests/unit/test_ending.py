@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtrd import routers
+from rtrd.base import log, shortages
 from rtrd.base.ending import end_each
 from rtrd.base.shortages import NO_DESCRIPTOR, NO_MEMORY, NO_THREAD, shortage
 from tests.lab.still_daemon import CONFIG, StillDaemon
@@ -76,3 +77,22 @@ async def test_where_there_is_no_memory_to_learn_anew_in_rtrd_ends(
         one.daemon._learn_anew(one.router)
         assert await asyncio.wait_for(one.daemon.run(listening, exabgp=True), 30) == 1
         await one.daemon.close()
+
+
+def test_what_was_short_is_told_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortages, "_seen", {})
+    shortages.note(NO_THREAD, 1000)
+    shortages.note(NO_THREAD, 1030)
+    assert shortages.noted(1030 + shortages.TOLD) == [(NO_THREAD, 1000)]
+    assert shortages.noted(1031 + shortages.TOLD) == []
+    shortages.note(NO_THREAD, 2000)
+    assert shortages.noted(2000) == [(NO_THREAD, 2000)]
+
+
+async def test_the_status_says_what_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortages, "_seen", {})
+    async with StillDaemon(tmp_path) as one:
+        before = [problem.what for problem in one.daemon.registry.problems()]
+        log._shortage(None, "", {"exc_info": OSError(errno.EMFILE, "Too many open files")})
+        now = [problem.what for problem in one.daemon.registry.problems()]
+    assert sorted({*now} - {*before}) == [NO_DESCRIPTOR]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -232,3 +234,32 @@ def test_one_that_the_server_does_not_know_yet_is_not_gone(story: Story) -> None
     assert story.connect() is None
     story.server.connections.extend(coming)
     assert story.connect() is None
+
+
+async def test_where_no_descriptor_is_left_the_one_that_is_silent_longest_gives_way(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else some that say nothing would keep an operator waiting, for each has ten seconds."""
+    rooms: list[Callable[[], object]] = []
+
+    class FullAcceptor:
+        def __init__(self, _listener: object, _take: object, _refused: object, make_room: Callable[[], object]) -> None:
+            rooms.append(make_room)
+
+        def start(self, _backlog: int) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(connections, "Acceptor", FullAcceptor)
+    with socket.socket(socket.AF_UNIX) as listener:
+        story.connections.listen(listener)
+    first = story.connect()
+    story.wait(2)
+    second = story.connect()
+    story.turn()
+    rooms[0]()
+    rooms[0]()
+    assert (story.open(first), story.open(second)) == (False, True)
+    story.connections.close()

@@ -109,11 +109,15 @@ class SummaryReader:
     def read(self, text: str) -> SessionRow | None:
         """Read a row (`127.0.0.2  65001  0:00:02 established  2  0`); None for a line that is none.
 
-        4.2 names only neighbors that are established, 5.0 all that are configured.
+        4.2 names only neighbors that are established, 5.0 all that are configured, ranges too.
         """
         words = text.split()
-        if len(words) < 4 or not words[1].isdecimal() or not is_address(words[0]):
+        if len(words) < 4 or not words[1].isdecimal() or not (is_address(words[0]) or _range(words[0])):
             return None
+        if "/" in words[0]:
+            return SessionRow(
+                words[0], established=False
+            )  # nobody: those who came from the range have rows of their own
         sent = words[max(self._from_the_right, -len(words))]
         count = int(sent) if sent.isascii() and sent.isdecimal() and len(sent) < 20 else 0
         return SessionRow(words[0], "established" in words[3:], count)

@@ -17,6 +17,11 @@ from rtrd.exabgp.neighbor_text import Agreement, ExtensiveReader, InExtensive, P
             "2001:db8::1     65003     0:01:00 established           0          0",
             SessionRow("2001:db8::1", established=True),
         ),
+        (
+            "192.0.2.0/28    64496        down idle                  0          0",
+            SessionRow("192.0.2.0/28", established=False),
+        ),
+        ("192.0.2.0/33    64496        down idle                  0          0", None),
         ("Peer            AS        up/down state       |     #sent     #recvd", None),
         ("", None),
         ("done", None),

@@ -289,8 +289,9 @@ class Daemon:
             return f"no VRP set is usable yet: routes are {'not-found' if self.vrp_set.usable else 'unverified'}"
         if not self.effective.expired_at_all:
             return None
-        kept = self.vrp_set.count(4) + self.vrp_set.count(6)
-        return f"{self.effective.why_expired}: {'they are kept' if kept else 'routes are not-found'}"
+        added = self.vrp_set.count(4) + self.vrp_set.count(6)
+        gone = "routes are not-found" + (", but for what SLURM files and exempts add" if added else "")
+        return f"{self.effective.why_expired}: {'they are kept' if self.vrp_set.heard else gone}"
 
     def _problems(self) -> Iterator[Problem]:
         why = self.why_unhealthy()

@@ -15,6 +15,7 @@ from rtrd.exabgp.neighbor_text import ApiSection
 from rtrd.exabgp.problems import MOST_REFUSED, STUCK
 from rtrd.rib.terms import Command
 from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_set import SLURM
 from tests.lab.greeting import greeting
 from tests.lab.slurm_text import slurm_text
 from tests.lab.still_daemon import CONFIG, StillDaemon
@@ -66,6 +67,12 @@ async def test_vrps_that_expired_are_critical_whether_they_are_kept_or_not(stage
     stage.daemon.vrp_set.defer(defer=False)
     stage.daemon.vrp_set.replace(0, b"")
     assert stage.problems == [("critical", "all VRPs are past the expire interval: routes are not-found")]
+    stage.daemon.vrp_set.replace(SLURM, pack(GOOD))
+    ((_, what),) = stage.problems
+    assert what.endswith(": routes are not-found, but for what SLURM files and exempts add"), (
+        "that is not what was kept"
+    )
+    stage.daemon.vrp_set.replace(SLURM, b"")
     stage.daemon.effective.expired_at_all = False
     assert stage.problems == [("warning", "no VRP is in force, though a set is usable: every route is not-found")]
 

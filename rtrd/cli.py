@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         sys.stderr.write(f"rtrd: standard output can't be written: {error.strerror}\n")
         return FAILED
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, ImportError) as error:
         if (why := shortage(error)) is None:
             raise
         sys.stderr.write(f"rtrd: {why}\n")

@@ -37,6 +37,8 @@ LOOK: Final = 2.0
 """Seconds between two looks whether the thread runs."""
 ANSWER: Final = 30.0
 """Seconds that a question may wait for its answer."""
+RUNS: Final = 0.1
+"""Seconds between two looks at the end."""
 PATIENCE: Final = 5.0
 """Seconds that the end of the daemon waits for the last of them."""
 
@@ -118,7 +120,10 @@ class History:
         if runs is not None and runs():
             self._jobs.put(_Signal.END)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), PATIENCE)
+                async with asyncio.timeout(PATIENCE):
+                    while runs() and not self._ended.is_set():  # one without memory ends without a word
+                        with contextlib.suppress(TimeoutError):
+                            await asyncio.wait_for(self._ended.wait(), RUNS)
 
     def register(self, registry: Registry) -> None:
         """Offer how much history there is, and what is wrong with it."""

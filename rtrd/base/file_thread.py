@@ -46,4 +46,4 @@ async def in_thread(patience: float, work: Callable[_P, _T], /, *arguments: _P.a
         if (why := shortage(error)) is None:
             raise
         note(why)
-        raise OSError(errno.EAGAIN, why) from error
+        raise OSError(errno.ENOMEM, why) from error

@@ -52,6 +52,8 @@ def shortage(error: BaseException | None) -> str | None:
         return NO_MEMORY
     if isinstance(error, RuntimeError) and str(error) == "can't start new thread":  # Python's word for it
         return NO_THREAD
+    if isinstance(error, ImportError) and "failed to map segment" in str(error):  # the dynamic linker's
+        return NO_MEMORY
     if isinstance(error, OSError):
         return _OF_SYSTEM.get(error.errno or 0)
     return None

@@ -169,8 +169,13 @@ class Exempts:
         """Do as the file says now; when it can't be used, what it said before stays in force."""
         if self.path is None:
             return
-        seen = await _in_thread(signature, self.path)
-        if seen is None and self._found and await _in_thread(self.path.parent.is_dir):
+        try:
+            seen = await _in_thread(signature, self.path)
+            lost = seen is None and bool(self._found) and await _in_thread(self.path.parent.is_dir)
+        except UnusableFileError as error:
+            self._refuse(None, error)
+            return
+        if lost:
             await self._restore(self.path)
             return
         if seen is None and self._found:  # the folder is gone, which is told of by whoever looks at it
@@ -179,12 +184,15 @@ class Exempts:
         try:
             found = self._still(await _in_thread(_read, self.path))
         except UnusableFileError as error:
-            if self._fault != str(error):
-                logger.error("exempts refused; what they were before stays in force", fault=str(error))  # noqa: TRY400
-            self._seen, self._fault = seen, str(error)
+            self._refuse(seen, error)
             return
         self._seen, self._fault = seen, None
         await self._put_in_force(found, "exempts of the state folder")
+
+    def _refuse(self, seen: Signature | None, error: UnusableFileError) -> None:
+        if self._fault != str(error):
+            logger.error("exempts refused; what they were before stays in force", fault=str(error))
+        self._seen, self._fault = seen, str(error)
 
     async def _restore(self, path: Path) -> None:
         """Write all that is in force again: that a file is lost, alone or with its folder, is nobody's decision."""
@@ -194,7 +202,9 @@ class Exempts:
         except OSError as error:
             self._fault = f"{path}: cannot be written: {error.strerror}"
             return
-        self._seen, self._fault = await _in_thread(signature, path), None
+        self._seen, self._fault = None, None  # it is read again
+        with contextlib.suppress(UnusableFileError):
+            self._seen = await _in_thread(signature, path)
         logger.warning("the exempts' file was gone; it is written again", file=str(path), exempts=len(found))
 
     async def _follow(self) -> None:

@@ -38,6 +38,8 @@ def test_shortages_are_told_from_faults() -> None:
     assert shortage(RuntimeError("can't start new thread")) == NO_THREAD
     assert shortage(OSError(errno.EMFILE, "Too many open files")) == NO_DESCRIPTOR
     assert shortage(OSError(errno.ENOMEM, "Cannot allocate memory")) == NO_MEMORY
+    assert shortage(ImportError("libffi.so.8: failed to map segment from shared object")) == NO_MEMORY
+    assert shortage(ImportError("No module named 'x'")) is None
     assert shortage(OSError(errno.ENOENT, "No such file or directory")) is None
     assert shortage(RuntimeError("a fault of ours")) is None
     assert shortage(None) is None

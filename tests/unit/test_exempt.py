@@ -1,5 +1,6 @@
 """Exempts: as the file says them, and as people write their times; then in force, under a guard, and kept."""
 
+import _thread
 import asyncio
 import errno
 import itertools
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from rtrd.base.clock import Clock
 from rtrd.base.errors import ConflictError
+from rtrd.base.shortages import NO_THREAD
 from rtrd.vrps import exempt, exempts
 from rtrd.vrps.exempt import Exempt, decode, encode, parse_comment, parse_until
 from rtrd.vrps.exempts import Exempts
@@ -453,3 +455,20 @@ def test_as_many_as_there_may_be_fit_into_the_file() -> None:
     data = encode(Exempt(prefix, 4200000000, long, NOW, NOW) for prefix in prefixes)
     assert len(data) < exempts.MAX_OCTETS
     assert len(decode("f", data)) == exempt.MOST
+
+
+async def test_where_no_thread_is_to_be_had_they_are_read_later(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start, too: it ended rtrd."""
+    await kept.exempts.add(ONE)
+
+    def refuse(_work: object, _arguments: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as short:
+        short.setattr(_thread, "start_new_thread", refuse)
+        other = await again(kept)
+        assert other.exempts.status()["count"] == 0
+        assert NO_THREAD in other.exempts.status()["fault"]
+    await other.turn(1)
+    assert (other.exempts.status()["count"], other.exempts.status()["fault"]) == (1, None)
+    other.exempts.close()

@@ -133,3 +133,18 @@ async def test_a_history_whose_thread_finds_no_memory_goes_on_in_another(
     asked.cancel()
     assert (await asyncio.wait_for(history.find(QUESTION), 30)).ids == []
     await history.close()
+
+
+async def test_a_history_whose_thread_finds_no_memory_at_its_end_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("rtrd.history.PATIENCE", 1000.0)
+    clock = Clock()
+    history = History(tmp_path, None, EventLog(clock), clock)
+
+    def short() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(history._store, "close", short)
+    history.start()
+    await asyncio.wait_for(history.close(), 30)

@@ -33,7 +33,7 @@ class KeptSessions:
         """`folder`: where they are kept over a restart; None: nowhere."""
         self._file = None
         if folder is not None:
-            self._file = StateFile(folder / NAME, _decoder, _MOST_OCTETS, self._kept)
+            self._file = StateFile(folder / NAME, _decoder, _MOST_OCTETS, self._kept, late=self._knew)
         self._here: dict[str, BGPSessions] = {}
         self._left: dict[str, list[Kept]] = {}
         """Those of routers that are not attached."""
@@ -43,6 +43,10 @@ class KeptSessions:
         if self._file is not None:
             self._left = await self._file.load() or {}
             self._file.start()
+
+    def _knew(self, before: dict[str, list[Kept]]) -> None:
+        """Take what could be read only later: those who are here have told since."""
+        self._left = {name: kept for name, kept in before.items() if name not in self._here} | self._left
 
     async def close(self) -> None:
         """Write them a last time."""

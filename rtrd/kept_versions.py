@@ -37,17 +37,23 @@ class KeptVersions:
         """`folder`: where that is kept over a restart; None: nowhere."""
         self._file = None
         if folder is not None:
-            self._file = StateFile(folder / NAME, _decoder, _MOST_OCTETS, lambda: dict(self._until))
+            self._file = StateFile(folder / NAME, _decoder, _MOST_OCTETS, lambda: dict(self._until), late=self._knew)
         self._clock = clock or Clock()
         self._until: dict[str, float] = {}
+        self._manager: RTRManager | None = None
 
     async def load(self, manager: RTRManager) -> None:
         """Tell a manager that is not open yet what the previous run kept; keep the file up to date from now on."""
         if self._file is None:
             return
-        self._until = await self._file.load() or {}
-        self.restore(manager)
+        self._manager = manager
+        self._knew(await self._file.load() or {})
         self._file.start()
+
+    def _knew(self, before: dict[str, float]) -> None:
+        self._until = before | self._until
+        if self._manager is not None:
+            self.restore(self._manager)
 
     def restore(self, manager: RTRManager) -> None:
         """Tell a manager of its caches what is known of those that it does not know it of."""

@@ -42,7 +42,12 @@ class KnownRouters:
         self._file = None
         if folder is not None:
             self._file = StateFile(
-                folder / NAME, _decoder, _MOST_OCTETS, lambda: dict(self._left), missed=lambda: bool(self._left)
+                folder / NAME,
+                _decoder,
+                _MOST_OCTETS,
+                lambda: dict(self._left),
+                missed=lambda: bool(self._left),
+                late=self._knew,
             )
         self.change(names)
         self._clock = clock or Clock()
@@ -57,9 +62,12 @@ class KnownRouters:
         """Read the names that the previous run knew, and keep the file up to date from now on."""
         if self._file is None:
             return
-        before, now = await self._file.load() or {}, self._clock.wall()
-        self._left = {name: None if time is None else min(time, now) for name, time in before.items()} | self._left
+        self._knew(await self._file.load() or {})
         self._file.start()
+
+    def _knew(self, before: dict[str, float | None]) -> None:
+        now = self._clock.wall()
+        self._left = {name: None if time is None else min(time, now) for name, time in before.items()} | self._left
 
     async def close(self) -> None:
         """Write the names a last time; those that leave from now on do so because rtrd ends."""

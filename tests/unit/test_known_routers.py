@@ -187,6 +187,31 @@ async def test_a_time_to_come_is_now(tmp_path: Path) -> None:
     await told.known.close()
 
 
+@pytest.mark.parametrize("seen", ["in time", "as one is written"])
+async def test_a_file_that_can_be_read_only_later_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: str
+) -> None:
+    """The folder was away at the start, or no thread was to be had."""
+    monkeypatch.setattr(state_file, "AGAIN", 0.01 if seen == "in time" else 1000.0)
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / NAME).write_text('{"edge": 1000, "lab": 1000}')
+    state.rename(tmp_path / "away")
+    state.write_text("no folder")
+    told = Told(state, began=2000)
+    await told.known.load()
+    assert "cannot be read: Not a directory" in told.problems[0].what
+    state.unlink()
+    (tmp_path / "away").rename(state)
+    if seen != "in time":
+        told.attach("edge")
+    await until(lambda: gone("lab", 1000) in told.problems)
+    told.attach("edge")
+    await until(lambda: told.problems == [gone("lab", 1000)])
+    await until(lambda: json.loads((state / NAME).read_bytes()) == {"edge": None, "lab": 1000})
+    await told.known.close()
+
+
 async def test_neither_a_fifo_nor_a_link_in_its_place_does_harm(tmp_path: Path) -> None:
     state, other = tmp_path / "state", tmp_path / "other"
     state.mkdir()

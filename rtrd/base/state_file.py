@@ -22,7 +22,7 @@ AGAIN: Final = 30.0
 
 T = TypeVar("T")
 
-logger = log.get("state_file")
+logger = log.get("daemon")
 
 
 class StateFile(Generic[T]):

@@ -98,6 +98,9 @@ class _Attach:
             try:
                 service.connect(str(self._path))
                 socket.send_fds(service, [b"attach " + self._name.encode()], [STDIN, STDOUT])
+            except PermissionError as error:
+                why = "add ExaBGP's user to the group of that socket, and restart ExaBGP"
+                return f"{self._path} may not be opened ({error.strerror}): {why}"
             except OSError as error:
                 return f"no service answers at {self._path} ({error.strerror or error})"
             answer = self._answer(service)

@@ -395,3 +395,16 @@ async def test_what_was_lost_for_want_of_memory_is_learned_anew(service: Service
     await until(lambda: service.names == ["exabgp"])
     assert before not in list(service.routers)
     await one.end()
+
+
+def test_who_may_not_open_the_socket_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A root that runs tests may open all, so the kernel's answer is made up."""
+
+    def refuses(_: socket.socket, path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(socket.socket, "connect", refuses)
+    assert attach._Attach(Path("/run/rtrd/rtrd.sock.attach"), "exabgp")._attach() == (
+        "/run/rtrd/rtrd.sock.attach may not be opened (Permission denied):"
+        " add ExaBGP's user to the group of that socket, and restart ExaBGP"
+    )

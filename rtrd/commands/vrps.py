@@ -41,9 +41,8 @@ def lines(answer: http_client.Answer, width: int) -> Iterator[str]:
     for vrp in answer.items():
         found = True
         sources = printable(" ".join(vrp["sources"]))
-        line = f"{vrp['prefix']:<43} max {vrp['maxLength']:<3} {'AS' + str(vrp['asn']):<12} {sources}"
-        if len(line) > width:  # what is long in IPv6 has room
-            line = f"{vrp['prefix']:<24} max {vrp['maxLength']:<3} {'AS' + str(vrp['asn']):<12} {sources}"
+        # Room for nearly all prefixes: the rare longer one moves its own row alone.
+        line = f"{vrp['prefix']:<24} max {vrp['maxLength']:<3} {'AS' + str(vrp['asn']):<12} {sources}"
         yield from terminal.wrapped(line, width)
     if not found:
         yield "no VRPs"

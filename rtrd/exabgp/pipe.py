@@ -22,9 +22,13 @@ READ_LITTLE = 1 << 12
 ROOM = 1 << 20
 """Bytes that the pipe is to hold: what ExaBGP may write before it must wait for us. More is root's to allow."""
 
-PAUSE = 0.002
+PAUSE, LONGER_PAUSE = 0.002, 0.006
 """Seconds from a read to the next: ExaBGP writes a line at a time, and to wake for each costs more than the line does.
-Where nothing came meanwhile the pipe is waited for, so that the first line after a silence is read at once."""
+The longer one is after a read of SOME, since routes wait for those of the next lines anyway (`gate.COALESCE`). Where
+nothing came meanwhile the pipe is waited for, so that the first line after a silence is read at once."""
+
+SOME = 1 << 8
+"""Bytes: a line of an UPDATE, or more answers than rtrd waits for at a time."""
 
 MUCH = 1 << 15
 """Bytes of a read after which there is no pause: more waits, and what ExaBGP's pipe holds may be little."""
@@ -179,8 +183,9 @@ class Pipe:
         return not self._unwritten
 
     def _readable(self) -> None:
-        if 0 < self._read_some() < MUCH and self._open:
-            self._pausing = self._loop.call_later(PAUSE, self._paused)
+        read = self._read_some()
+        if 0 < read < MUCH and self._open:
+            self._pausing = self._loop.call_later(_pause_after(read), self._paused)
             self._loop.remove_reader(self._read_fd)
 
     def _paused(self) -> None:
@@ -190,13 +195,13 @@ class Pipe:
             read = self._read_some()
         finally:  # whatever failed: nobody else reads it, and ExaBGP would stop
             if self._open:
-                self._read_on(soon=0 < read < MUCH)
+                self._read_on(read)
 
-    def _read_on(self, *, soon: bool) -> None:
-        """Read again after a pause, or as soon as something comes."""
-        if soon:
+    def _read_on(self, read: int) -> None:
+        """Read again after a pause, or as soon as something comes. `read`: how many octets it were just now."""
+        if 0 < read < MUCH:
             with contextlib.suppress(MemoryError):
-                self._pausing = self._loop.call_later(PAUSE, self._paused)
+                self._pausing = self._loop.call_later(_pause_after(read), self._paused)
                 return
         try:
             self._loop.add_reader(self._read_fd, self._readable)
@@ -266,3 +271,7 @@ class Pipe:
     def _writable(self) -> None:
         self._flush()
         self._written()
+
+
+def _pause_after(read: int) -> float:
+    return LONGER_PAUSE if read >= SOME else PAUSE

@@ -64,13 +64,14 @@ class Pipe:
         return read.decode("ascii").splitlines(keepends=True)
 
     async def say(self, text: bytes) -> None:
-        """Write as ExaBGP does, blocking; and let rtrd read it."""
-        await asyncio.wait_for(asyncio.to_thread(self._write, text), 30)
+        """The same; and let rtrd read it."""
+        await asyncio.wait_for(asyncio.to_thread(self.write, text), 30)
         await until(lambda: self.router.lines >= self.said)
 
     said = 0
 
-    def _write(self, text: bytes) -> None:
+    def write(self, text: bytes) -> None:
+        """Write as ExaBGP does, blocking."""
         self.said += text.count(b"\n")
         while text:
             text = text[os.write(self.to, text) :]
@@ -177,7 +178,7 @@ async def test_where_memory_ends_the_pipe_is_read_on_and_all_is_learned_anew(
 
     monkeypatch.setattr(Lines, "feed", starve)
     lost = line(1)
-    await asyncio.to_thread(pipe._write, lost[:-9])
+    await asyncio.to_thread(pipe.write, lost[:-9])
     await until(lambda: pipe.router.starving)
     assert pipe.router.mid_line
     assert any("learned anew" in one.what for one in problems(pipe.router, 0))
@@ -306,9 +307,10 @@ async def test_routes_that_come_one_after_the_other_go_out_together(pipe: Pipe) 
     """4.2 takes some milliseconds for a command, however many prefixes are in it."""
     await pipe.greet()
     for third in range(1, 60):
-        await pipe.say(UPDATE.replace(b"20.0.0.0/24", f"20.0.{third}.0/24".encode()))
-        await pipe.say(b"done\n")  # to an earlier command: no reason not to wait
-    await until(lambda: not pipe.router.engine.table.state.waiting)
+        pipe.write(UPDATE.replace(b"20.0.0.0/24", f"20.0.{third}.0/24".encode()))
+        pipe.write(b"done\n")  # to an earlier command: no reason not to wait
+        await asyncio.sleep(0)  # the loop turns
+    await until(lambda: pipe.router.lines >= pipe.said and not pipe.router.engine.table.state.waiting)
     written = [text for text in pipe.commands() if "announce attributes" in text]
     assert sum(text.count("/24") for text in written) == 59
     assert len(written) < 30

@@ -52,13 +52,9 @@ def future(work: Callable[[], _T]) -> tuple[asyncio.Future[_T], Callable[[], boo
     Raises as `start` does. MemoryError of the future also where the thread ended without a word.
     """
     done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-    return done, _settle(done, work)
-
-
-def _settle(done: asyncio.Future[_T], work: Callable[[], _T]) -> Callable[[], bool]:
     runs = start(partial(_run, done, work))
     _watch(done, runs)
-    return runs
+    return done, runs
 
 
 def _run(done: asyncio.Future[_T], work: Callable[[], _T]) -> None:
@@ -106,13 +102,20 @@ class Pool:
             if done.done():
                 continue  # nobody waits for it any more
             try:
-                _settle(done, work)
+                ran, _ = future(work)
             except (RuntimeError, MemoryError) as error:
                 done.set_exception(error)
                 continue
             self._running += 1
-            done.add_done_callback(self._ended)
+            ran.add_done_callback(partial(self._ended, done))
 
-    def _ended(self, _: asyncio.Future[Any]) -> None:
+    def _ended(self, done: asyncio.Future[Any], ran: asyncio.Future[Any]) -> None:
+        """Hand on what a thread came to. Until here it has its place: whoever waited may have gone long before."""
         self._running -= 1
+        error = ran.exception()
+        if not done.done():
+            if error is None:
+                done.set_result(ran.result())
+            else:
+                done.set_exception(error)
         self._begin()

@@ -3,7 +3,7 @@
 import _thread
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,35 @@ def test_what_a_loop_has_done_in_a_thread_waits_for_no_beginning(
         return [*many, await file_thread.in_thread(10, int, 7)]
 
     assert loop.run(work()) == [*range(3 * threads.AT_ONCE), 7]
+
+
+def test_one_for_which_nobody_waits_any_more_keeps_its_place(
+    loop: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever asks and goes away has as many threads as it likes."""
+    started = list[object]()
+    start = _thread.start_new_thread
+
+    def note(work: Callable[[], object], arguments: tuple[()]) -> int:
+        started.append(work)
+        return start(work, arguments)
+
+    async def work() -> int:
+        over = threading.Event()
+        asked = [asyncio.create_task(asyncio.to_thread(over.wait)) for _ in range(threads.AT_ONCE)]
+        await until(lambda: len(started) == threads.AT_ONCE)
+        for one in asked:
+            one.cancel()
+        await asyncio.wait(asked)
+        last = asyncio.create_task(asyncio.to_thread(int, 7))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(started) == threads.AT_ONCE
+        over.set()
+        return await last
+
+    monkeypatch.setattr(_thread, "start_new_thread", note)
+    assert loop.run(work()) == 7
 
 
 def test_what_a_thread_raises_is_raised(loop: asyncio.Runner) -> None:

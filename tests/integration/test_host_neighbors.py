@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from rtrd.base import signals, socket_paths
+from rtrd.base.shortages import NO_THREAD
 from rtrd.commands import http_client
 from rtrd.demo.caches import VRP
 from rtrd.demo.lab import Lab
 from tests.lab.daemons import Daemon
-from tests.lab.programs import RTRD, run
+from tests.lab.programs import RTRD
 from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import SECONDS, wait_until
 
@@ -126,9 +127,23 @@ def test_without_a_thread_to_be_had_it_is_said(*, exabgp: bool) -> None:
         config = folder / "rtrd.yaml"
         config.write_text(json.dumps({"caches": {"groups": groups}, "control": str(folder / "s")}))
         alone = ["setpriv", "--reuid=54321", "--clear-groups", "prlimit", "--nproc=1:1"]
-        ended = run(*alone, RTRD, "run", "-c", config, *(["--exabgp"] if exabgp else []), stdin=subprocess.DEVNULL)
-    assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
-    assert "no thread can be started: the limit of processes and threads is reached" in ended.stderr
+        command = [*alone, RTRD, "run", "-c", str(config), *(["--exabgp"] if exabgp else [])]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, text=True) as process:
+            try:
+                wait_until(lambda: NO_THREAD in _problems(folder / "s"), "a problem that says so")
+            finally:
+                process.terminate()
+                _, said = process.communicate(timeout=SECONDS)
+    assert (process.returncode, "Traceback" in said) == (0, False)
+    assert "no thread" in said
+
+
+def _problems(control: Path) -> list[str]:
+    with suppress(http_client.NoDaemonError):
+        status = http_client.status(control)
+        return [] if status is None else [one["what"] for one in status["problems"]]
+    return []
 
 
 def test_an_audit_of_bird_ends_with_the_daemon(tmp_path: Path) -> None:

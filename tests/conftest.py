@@ -21,6 +21,7 @@ import structlog
 from _pytest.fixtures import FixtureDef
 from hypothesis import settings
 
+from rtrd.base import shortages
 from rtrd.demo.lab import Lab
 from tests.lab.rtr_caches import ONE, TWO, MakeStayRTR
 from tests.lab.stayrtr import StayRTR
@@ -124,9 +125,10 @@ def cache(stayrtr: MakeStayRTR) -> StayRTR:
 
 
 @pytest.fixture(autouse=True)
-def _logs_of_nobody() -> Iterator[None]:
+def _logs_and_shortages_of_nobody() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    shortages.forget()
     yield
     structlog.reset_defaults()
     root.handlers[:] = handlers

@@ -120,6 +120,10 @@ class VRPSet:
         """Goes up when something comes into force: while it is the same, so is the set, whatever is staged."""
         self.deferring = False
 
+    def keep_forever(self) -> None:
+        """Never free its memory: for a forked child, which may have it as it was in the middle of a change."""
+        ffi.gc(self.native, None)
+
     def _done(self, result: int, source: int = 0) -> None:
         if result == -2:
             raise RuntimeError("another change of the VRP set is under way")

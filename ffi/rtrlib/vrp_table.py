@@ -152,10 +152,15 @@ class VRPTable:
         self._begun.clear()
 
     def forked(self) -> None:
-        """Go on in the child after a fork, in which no other thread is left: one that changed it left it as it was."""
+        """Go on in the child after a fork, in which no other thread is left: one that changed it left it as it was.
+
+        What it was changing is made anew before the next change; to free it might free something twice.
+        """
         self._lock = threading.RLock()
         self._writing = False
         self._rooms = []
+        if self._differ:
+            self._sets[lib.vrp_twins_other(self._twins)].keep_forever()
         lib.vrp_twins_forked(self._twins)
 
     def __len__(self) -> int:

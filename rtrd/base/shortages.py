@@ -40,6 +40,11 @@ def note(why: str, now: float | None = None) -> None:
     _seen[why] = _Seen(now if before is None or now - before.last > TOLD else before.first, now)
 
 
+def forget() -> None:
+    """Have nothing noted."""
+    _seen.clear()
+
+
 def noted(now: float | None = None) -> list[tuple[str, float]]:
     """Give what was short not long ago, and since when (Unix time)."""
     now = time.time() if now is None else now

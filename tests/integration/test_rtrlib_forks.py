@@ -1,5 +1,6 @@
 """Forked children and abandoned managers, in programs of their own, with every engine: the parent notices nothing."""
 
+import gc
 import re
 import sys
 from collections.abc import Callable
@@ -7,6 +8,9 @@ from typing import TypeAlias
 
 import pytest
 
+from _rov import ffi, lib
+from rtrlib.vrp import VRP, pack
+from rtrlib.vrp_table import VRPTable
 from tests.lab.programs import run, talk
 from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import SECONDS
@@ -271,3 +275,23 @@ def test_a_program_may_end_without_stop(stayrtr: Callable[..., StayRTR], engine:
         else:
             # StayRTR 0.6 may refuse version 2 without a word.
             assert re.sub(r"WARNING:rtrlib\.cache:.* without a word; .*\n", "", done.stderr) == ""
+
+
+def test_a_set_that_was_being_changed_is_never_freed_in_a_child() -> None:
+    """In the middle of a change it may name memory that is free already."""
+    freed = list[object]()
+    table = VRPTable()
+    table.activate({0: None})
+    changed = table._sets[lib.vrp_twins_other(table._twins)]
+    changed.native = ffi.gc(changed.native, freed.append)
+    del changed
+    writing = table._write()
+    writing.__enter__()  # as another thread of the parent, which is not there in the child
+    table.forked()
+    table.stage(0, pack(VRP("192.0.2.0/24", 24, 64500)))
+    table.commit(0, full=False)
+    gc.collect()
+    assert (len(table), freed) == (1, [])
+    del table, writing
+    gc.collect()
+    assert freed == []

@@ -78,7 +78,6 @@ async def test_some_at_a_time() -> None:
 async def test_the_last_descriptors_are_for_whoever_may_have_them(
     monkeypatch: pytest.MonkeyPatch, *, kept: bool
 ) -> None:
-    monkeypatch.setattr(shortages, "_seen", {})
     monkeypatch.setattr(acceptor, "last_descriptor", lambda: 3)  # as if nearly all were taken
     with listening() as (listener, connections):
         taken, refused = [], []  # type: ignore[var-annotated]

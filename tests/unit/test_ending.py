@@ -81,8 +81,7 @@ async def test_where_there_is_no_memory_to_learn_anew_in_rtrd_ends(
         await one.daemon.close()
 
 
-def test_what_was_short_is_told_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shortages, "_seen", {})
+def test_what_was_short_is_told_for_a_while() -> None:
     shortages.note(NO_THREAD, 1000)
     shortages.note(NO_THREAD, 1030)
     assert shortages.noted(1030 + shortages.TOLD) == [(NO_THREAD, 1000)]
@@ -91,8 +90,7 @@ def test_what_was_short_is_told_for_a_while(monkeypatch: pytest.MonkeyPatch) -> 
     assert shortages.noted(2000) == [(NO_THREAD, 2000)]
 
 
-async def test_the_status_says_what_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shortages, "_seen", {})
+async def test_the_status_says_what_is_short(tmp_path: Path) -> None:
     async with StillDaemon(tmp_path) as one:
         before = [problem.what for problem in one.daemon.registry.problems()]
         log._shortage(None, "", {"exc_info": OSError(errno.EMFILE, "Too many open files")})

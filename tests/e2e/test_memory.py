@@ -78,7 +78,7 @@ def test_threads_that_find_no_memory_stop_nobody(make_world: MakeWorld, lab: Lab
     if world.helper() == pid:
         resource.prlimit(pid, resource.RLIMIT_AS, before)
     world.settle(120, "after a while without memory for threads")
-    assert "Traceback" not in world.router.process.log.read_text()
+    assert traces_of_ours(world) == []
 
 
 @pytest.mark.parametrize("left", [256 << 10, 6 << 20])
@@ -92,7 +92,13 @@ def test_an_end_that_is_asked_for_without_memory(make_world: MakeWorld, lab: Lab
     world.stop()
     lab.stop()
     assert lab.leftovers == []
-    assert "Traceback" not in world.router.process.log.read_text()
+    assert traces_of_ours(world) == []
+
+
+def traces_of_ours(world: World) -> list[str]:
+    """Give what is in a trace of rtrd's; ExaBGP 5 under Python 3.13 has tracebacks of its own at its end."""
+    said = world.router.process.log.read_text()
+    return [trace for trace in ("MemoryError", "rtrd/main.py", "rtrd/commands/run.py") if trace in said]
 
 
 def taken(pid: int) -> int:

@@ -17,7 +17,7 @@ from typing import Final, Literal
 from rtrd.base import log, shortages, signals, socket_paths
 from rtrd.base.background import Background
 from rtrd.base.clock import Clock, timestamp
-from rtrd.base.ending import end_each
+from rtrd.base.ending import Part, end_each
 from rtrd.base.loop import turns
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.sockets import ListenError
@@ -232,14 +232,12 @@ class Daemon:
 
     async def close(self) -> None:
         """End every part."""
-        waiting = (self.state_folder, self.bird, self.snapshot_keeper, self.bmp, self.relay)
-        state_folder, bird, snapshot_keeper, bmp, relay = ([] if part is None else [part.close] for part in waiting)
-        await end_each(
-            self.health.close, *state_folder, self.routers.known.close, self.routers.kept.close,
-            self.caches.kept.close, self._drop_hold, self._following.close, self.exempts.close, *bird,
-            *snapshot_keeper, self.caches.close, self.guarding.close, self.attachments.close, *bmp, self.routers.close,
-            *relay, self.history.close, self.publisher.close, self.notifier.close,
+        parts: tuple[Part | None, ...] = (
+            self.health, self.state_folder, self.routers.known, self.routers.kept, self.caches.kept, self._following,
+            self.exempts, self.bird, self.snapshot_keeper, self.caches, self.guarding, self.attachments, self.bmp,
+            self.routers, self.relay, self.history, self.publisher, self.notifier,
         )  # fmt: skip
+        await end_each(self._drop_hold, *(part.close for part in parts if part is not None))
 
     async def _started(self, listening: Awaitable[None], *, needed: bool) -> bool:
         """Tell whether it could listen; False: it could not, and a service is of no use without."""

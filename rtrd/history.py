@@ -20,7 +20,7 @@ from rtrd.base import log, threads
 from rtrd.base.clock import Clock
 from rtrd.base.errors import NotReadyError
 from rtrd.base.registry import Registry
-from rtrd.base.shortages import note, shortage
+from rtrd.base.shortages import met
 from rtrd.base.text import printable
 from rtrd.config import History as Settings
 from rtrd.event_log import EventLog, explanation, reason, vrp_fields
@@ -106,9 +106,7 @@ class History:
         try:
             self._runs = threads.start(self._work)
         except (RuntimeError, MemoryError) as error:
-            self._runs, self._no_thread = None, shortage(error)
-            if self._no_thread is not None:
-                note(self._no_thread)
+            self._runs, self._no_thread = None, met(error)
         else:
             self._no_thread = None
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from rtrd.base import log
 
 logger = log.get("daemon")
 
 End = Callable[[], Awaitable[None] | None]
+
+
+class Part(Protocol):
+    """What can be ended."""
+
+    def close(self) -> Awaitable[None] | None:
+        """End it."""
 
 
 async def end_each(*ends: End) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
 from rtrd.base import threads
-from rtrd.base.shortages import note, shortage
+from rtrd.base.shortages import met
 
 PATIENCE: Final = 3.0
 """Seconds for what is read or written in one go."""
@@ -43,7 +43,6 @@ async def in_thread(patience: float, work: Callable[_P, _T], /, *arguments: _P.a
             raise OSError(errno.ETIMEDOUT, UNANSWERED) from error
         raise
     except (RuntimeError, MemoryError) as error:
-        if (why := shortage(error)) is None:
+        if (why := met(error)) is None:
             raise
-        note(why)
         raise OSError(errno.ENOMEM, why) from error

@@ -21,7 +21,7 @@ import structlog
 
 from rtrd.base import systemd_journal
 from rtrd.base.log_values import field, plain
-from rtrd.base.shortages import note, shortage
+from rtrd.base.shortages import met
 from rtrd.base.text import counted, printable
 
 Format = Literal["auto", "human", "json", "journal"]
@@ -171,9 +171,8 @@ def _shortage(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     """Say in a sentence what the host had no more of; a trace would only look like a fault of ours."""
     given = event.get("exc_info")
     error = given if isinstance(given, BaseException) else given[1] if isinstance(given, tuple) else sys.exc_info()[1]
-    why = shortage(error) if given else None
+    why = met(error) if given else None
     if why is not None:
-        note(why)
         del event["exc_info"]
         event["why"] = why
     return event

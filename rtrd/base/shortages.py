@@ -62,3 +62,11 @@ def shortage(error: BaseException | None) -> str | None:
     if isinstance(error, OSError):
         return _OF_SYSTEM.get(error.errno or 0)
     return None
+
+
+def met(error: BaseException | None) -> str | None:
+    """Say what was short, as `shortage` does, and note it."""
+    why = shortage(error)
+    if why is not None:
+        note(why)
+    return why

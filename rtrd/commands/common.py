@@ -142,17 +142,17 @@ def prefix_or_address(text: str) -> dict[str, str]:
 
 def prefix(text: str) -> Prefix:
     """Parse a PREFIX of the command line, for argparse."""
-    return _argument(parse_prefix, text)
+    return argument(parse_prefix, text)
 
 
 def neighbor(text: str) -> str:
     """Parse a neighbor's ADDRESS of the command line, for argparse; two spellings of one give the same."""
-    return _argument(partial(parse_address, zone=True), text)
+    return argument(partial(parse_address, zone=True), text)
 
 
 def asn(text: str) -> int:
     """Parse an ASN of the command line, for argparse."""
-    return _argument(parse_asn, text)
+    return argument(parse_asn, text)
 
 
 def number(least: int, most: int) -> Callable[[str], int]:
@@ -166,7 +166,8 @@ def number(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def _argument(parse: Callable[[str], T], text: str) -> T:
+def argument(parse: Callable[[str], T], text: str) -> T:
+    """Parse a text of the command line, for argparse: the sentence of a ValueError is what it shows."""
     try:
         return parse(text)
     except ValueError as error:

@@ -62,17 +62,11 @@ def add_path_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _neighbor_as(text: str) -> int:
-    try:
-        return parse_path_asn(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    return common.argument(parse_path_asn, text)
 
 
 def _path(text: str) -> Path:
-    try:
-        path = parse_path(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    path = common.argument(parse_path, text)
     if path.length > MOST_ASKED:
         raise argparse.ArgumentTypeError(f"a path of {path.length} AS numbers: expected at most {MOST_ASKED}")
     return path

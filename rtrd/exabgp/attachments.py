@@ -29,7 +29,7 @@ from rtrd.base.lasting_socket import LastingSocket
 from rtrd.base.notation import ROUTER_NAME
 from rtrd.base.peer_process import peer_process
 from rtrd.base.registry import Problem
-from rtrd.base.shortages import NO_DESCRIPTOR, note, shortage
+from rtrd.base.shortages import NO_DESCRIPTOR, met, note
 from rtrd.base.text import counted
 from rtrd.exabgp.session import ExaBGP
 
@@ -336,10 +336,7 @@ class _Drain:
 
 def _noted(error: MemoryError | OSError) -> str:
     """Say why, and note it for the status where the host is short of something."""
-    if (why := shortage(error)) is None:
-        return str(getattr(error, "strerror", error))
-    note(why)
-    return why
+    return met(error) or str(getattr(error, "strerror", error))
 
 
 def _why_no_pipes(fds: list[int]) -> str | None:

@@ -24,7 +24,10 @@ from rtrd.policy import Treatment
 from rtrd.rib.attributes import (
     AGGREGATOR,
     AS_SEQUENCE,
+    COMMUNITIES,
+    COMMUNITY,
     IGP,
+    LARGE_COMMUNITIES,
     OPTIONAL,
     PARTIAL,
     TRANSITIVE,
@@ -43,7 +46,10 @@ _SEGMENT_MOST = 255
 _REMEMBERED = 4096
 _FEW = 8
 """Communities of a set whose words are remembered; those of more would take much memory."""
-_OCTETS_OF = {"community": (0x08, "HH"), "large-community": (0x20, "III")}
+_OCTETS_OF = {
+    "community": (COMMUNITIES, COMMUNITY["standard"]),
+    "large-community": (LARGE_COMMUNITIES, COMMUNITY["large"]),
+}
 
 # RFC 5737 and RFC 3849: ExaBGP 4.2 drops every session after a withdraw without next hop, and reads no more of it.
 _WITHDRAW_NEXT_HOP = {4: "192.0.2.1", 6: "2001:db8::1"}
@@ -212,7 +218,7 @@ def _path_information(path_id: int) -> str:
 def _communities(keyword: str, values: tuple[tuple[int, ...], ...], form: Form) -> str:
     if form is not Form.WORDS:
         code, fields = _OCTETS_OF[keyword]
-        return _generic(code, 0xC0, b"".join([struct.pack(f"!{fields}", *numbers) for numbers in values]))
+        return _generic(code, 0xC0, b"".join([struct.pack(fields, *numbers) for numbers in values]))
     words = [":".join(map(str, numbers)) for numbers in values]
     return f"{keyword} [ {' '.join(words)} ]"
 

@@ -107,6 +107,10 @@ def pipe() -> AbstractAsyncContextManager[Pipe]:
     return piped(TAGGED)
 
 
+def no_memory(*_: object) -> None:
+    raise MemoryError("no memory for more routes")
+
+
 async def test_a_route_is_answered_with_its_tag(pipe: Pipe) -> None:
     assert "".join(pipe.commands()) == HELLO
     await pipe.greet()
@@ -236,13 +240,10 @@ async def test_what_cannot_be_written_for_want_of_memory_is_learned_anew(
 async def test_where_not_even_that_can_be_said_it_is_with_what_is_read_next(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
-        raise MemoryError("no memory for more routes")
-
     await pipe.greet()
     with monkeypatch.context() as starving:
-        starving.setattr(Engine, "receive", fail)
-        starving.setattr(pipe.router._pipe, "starved", fail)
+        starving.setattr(Engine, "receive", no_memory)
+        starving.setattr(pipe.router._pipe, "starved", no_memory)
         await pipe.say(line(1))
     assert not pipe.router.starving
     await pipe.say(line(2))
@@ -252,12 +253,9 @@ async def test_where_not_even_that_can_be_said_it_is_with_what_is_read_next(
 async def test_a_line_for_whose_routes_there_is_no_memory_is_learned_again(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
-        raise MemoryError("no memory for more routes")
-
     await pipe.greet()
     with monkeypatch.context() as starving:
-        starving.setattr(Engine, "receive", fail)
+        starving.setattr(Engine, "receive", no_memory)
         await pipe.say(line(1))
     assert (pipe.router.starving, pipe.router.undecodable) == (True, 1)
 

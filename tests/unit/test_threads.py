@@ -22,6 +22,11 @@ from tests.lab.wait import until
 QUESTION = HistoryQuery(parse_prefix("192.0.2.0/24"), covering=False, before=1 << 62, most=10)
 
 
+def history_in(folder: Path) -> History:
+    clock = Clock()
+    return History(folder, None, EventLog(clock), clock)
+
+
 @pytest.fixture
 def loop() -> Iterator[asyncio.Runner]:
     """A daemon's own loop."""
@@ -126,8 +131,7 @@ async def test_a_history_without_a_thread_says_so_and_has_one_later(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("rtrd.history.LOOK", 0.01)
-    clock = Clock()
-    history = History(tmp_path, None, EventLog(clock), clock)
+    history = history_in(tmp_path)
     with monkeypatch.context() as short:
 
         def refuse(_work: object, _arguments: object) -> int:
@@ -147,8 +151,7 @@ async def test_a_history_whose_thread_finds_no_memory_goes_on_in_another(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("rtrd.history.LOOK", 0.01)
-    clock = Clock()
-    history = History(tmp_path, None, EventLog(clock), clock)
+    history = history_in(tmp_path)
     answer = history._answer
 
     def short(_job: object) -> None:
@@ -168,8 +171,7 @@ async def test_a_history_whose_thread_finds_no_memory_at_its_end_holds_up_nobody
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("rtrd.history.PATIENCE", 1000.0)
-    clock = Clock()
-    history = History(tmp_path, None, EventLog(clock), clock)
+    history = history_in(tmp_path)
 
     def short() -> None:
         raise MemoryError

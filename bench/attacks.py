@@ -30,7 +30,7 @@ from bench.report import Comparison
 from bench.scripted_cache import ScriptedCache
 from bench.section import Setting
 from rtrd.commands import http_client
-from rtrd.demo.lab import free_port
+from rtrd.demo.ports import free_port
 from rtrlib.vrp import VRP, pack
 
 LEVELS = 17

@@ -10,7 +10,8 @@ from bench import lines
 from bench.pipe import Usage
 from bench.scripted_cache import HOST
 from bench.speaker import Speaker, update
-from rtrd.demo.lab import LabError, Process, find_program, free_port
+from rtrd.demo.lab import LabError, Process, find_program
+from rtrd.demo.ports import free_port
 from tests.lab.debian_programs import within
 
 ROUTER, PEER = "127.0.0.1", "127.0.0.2"

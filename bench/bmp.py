@@ -21,7 +21,8 @@ from bench.section import Setting
 from rtrd.base.endpoint import Endpoint
 from rtrd.bmp.messages import Kind
 from rtrd.commands import http_client
-from rtrd.demo.lab import LabError, Process, find_program, free_port, session_members
+from rtrd.demo.lab import LabError, Process, find_program, session_members
+from rtrd.demo.ports import free_port
 
 PEERS = 4
 PACKING = 20

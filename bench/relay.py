@@ -15,7 +15,8 @@ from bench.section import Setting
 from bench.servers import DELTA, LIMIT, Server, octets, ready, rtrd_cache, start, stayrtr
 from bench.sync import compile_client, run_client
 from rtrd.commands import http_client
-from rtrd.demo.lab import Process, find_program, free_port
+from rtrd.demo.lab import Process, find_program
+from rtrd.demo.ports import free_port
 
 CLIENTS = 1000
 """In a short run a hundredth of them."""

@@ -28,7 +28,8 @@ from bench.report import Comparison
 from bench.scripted_cache import HOST, ScriptedCache
 from bench.section import Setting, set_of
 from bench.speaker import Speaker, update
-from rtrd.demo.lab import LabError, Process, find_program, free_port
+from rtrd.demo.lab import LabError, Process, find_program
+from rtrd.demo.ports import free_port
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VALIDITIES
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from bench import generate
 from bench.crowd import HOST, reset
-from rtrd.demo.lab import Process, find_program, free_port
+from rtrd.demo.lab import Process, find_program
+from rtrd.demo.ports import free_port
 
 LIMIT = 120
 """Seconds."""

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, TypeVar
+
+from rtrd.demo.ports import free_port
 
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
 PORT_ATTEMPTS = 5
@@ -58,14 +59,6 @@ def find_program(name: str, install: str, *first: str) -> str:
     if found is None:
         raise LabError(f"{name} is not installed: {install}")
     return found
-
-
-def free_port(address: str) -> int:
-    """Return a TCP port of `address` that nothing uses at this moment."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
 
 
 def on_free_port(address: str, start: Callable[[int], T]) -> T:

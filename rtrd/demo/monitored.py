@@ -15,7 +15,8 @@ from rtrd.commands import http_client
 from rtrd.demo import report
 from rtrd.demo.caches import RtrdCache
 from rtrd.demo.frr import FRR
-from rtrd.demo.lab import Lab, LabError, Process, find_program, free_port
+from rtrd.demo.lab import Lab, LabError, Process, find_program
+from rtrd.demo.ports import free_port
 from rtrd.demo.routers import EXABGP_5, ExaBGP, GoBGP, Neighbor
 from rtrd.demo.routes import FEEDER_ASN, Internet, Route, internet, validity
 

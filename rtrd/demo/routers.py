@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rtrd.base.endpoint import Endpoint
-from rtrd.demo.lab import LabError, Listening, Process, find_program, free_port
+from rtrd.demo.lab import LabError, Listening, Process, find_program
+from rtrd.demo.ports import free_port
 
 SESSION_SECONDS = 30.0
 SEGMENT = {1: "set", 2: "sequence", 3: "confederation sequence", 4: "confederation set"}

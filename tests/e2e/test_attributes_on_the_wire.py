@@ -12,7 +12,8 @@ import pytest
 
 from bench.speaker import UPDATE, attribute
 from rtrd.demo.chain import LISTENER, ROUTER, ROUTER_ASN
-from rtrd.demo.lab import Lab, LabError, free_port
+from rtrd.demo.lab import Lab, LabError
+from rtrd.demo.ports import free_port
 from rtrd.demo.routers import Neighbor
 from tests.e2e.conftest import MakeChain
 from tests.lab.bird_routers import ADDRESS as BIRD

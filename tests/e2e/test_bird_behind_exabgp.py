@@ -5,7 +5,8 @@ from typing import Any
 
 from rtrd.demo.caches import VRP
 from rtrd.demo.chain import FEEDER, ROUTER, ROUTER_ASN
-from rtrd.demo.lab import Lab, free_port
+from rtrd.demo.lab import Lab
+from rtrd.demo.ports import free_port
 from rtrd.demo.routers import Neighbor
 from tests.e2e.conftest import MakeChain
 from tests.lab.bird_routers import ADDRESS, BIRD_ASN, BirdRouter

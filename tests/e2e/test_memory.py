@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.demo.lab import Lab, LabError, free_port
+from rtrd.demo.lab import Lab, LabError
+from rtrd.demo.ports import free_port
 from tests.e2e.conftest import MakeWorld
 from tests.lab.memory_group import memory_group
 from tests.lab.programs import RTRD, run

@@ -16,7 +16,8 @@ import yaml
 
 from rtrd.demo.caches import RtrdCache, write_vrps
 from rtrd.demo.chain import FEEDER, LISTENER
-from rtrd.demo.lab import Lab, Process, find_program, free_port
+from rtrd.demo.lab import Lab, Process, find_program
+from rtrd.demo.ports import free_port
 from rtrd.demo.routers import ExaBGP, Neighbor
 from tests.e2e.conftest import DEBIANS, takes
 from tests.lab import ROOT, operator_pages

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.demo.lab import Lab, Process, free_port
+from rtrd.demo.lab import Lab, Process
+from rtrd.demo.ports import free_port
 from tests.integration.test_aspas_served import ASPAS, Cache
 from tests.integration.test_rtr_server import FIRST
 from tests.lab.debian_programs import debian, within

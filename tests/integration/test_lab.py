@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rtrd.demo.lab import Lab, LabError, PortTakenError, Process, find_program, free_port, on_free_port, session_members
+from rtrd.demo.lab import Lab, LabError, PortTakenError, Process, find_program, on_free_port, session_members
+from rtrd.demo.ports import free_port
 from tests.lab.router_children import is_gone
 
 LISTEN = """

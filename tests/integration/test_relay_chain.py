@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rtrd.demo.caches import VRP, RtrdCache
-from rtrd.demo.lab import Lab, free_port
+from rtrd.demo.lab import Lab
+from rtrd.demo.ports import free_port
 from tests.lab.daemons import At, Daemon
 from tests.lab.links import Link
 from tests.lab.rtr_routers import Bird

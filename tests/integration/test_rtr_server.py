@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtrd.base.endpoint import Endpoint
-from rtrd.demo.lab import Lab, Process, find_program, free_port
+from rtrd.demo.lab import Lab, Process, find_program
+from rtrd.demo.ports import free_port
 from rtrd.rtr import pdu
 from rtrd.rtr.client import Limits
 from rtrd.rtr.pdu import ErrorReport, RouterKeyPDU, SerialNotify

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from rtrd.demo.lab import Lab, Process, find_program, free_port
+from rtrd.demo.lab import Lab, Process, find_program
+from rtrd.demo.ports import free_port
 from rtrlib import CacheGroup, RTRInitError, RTRManager, RTRSocket, SSHServer
 from tests.lab import programs
 from tests.lab.daemons import At, Daemon

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from rtrd.demo.caches import VRP
-from rtrd.demo.lab import Lab, Process, find_program, free_port
+from rtrd.demo.lab import Lab, Process, find_program
+from rtrd.demo.ports import free_port
 from rtrlib import CacheGroup, RTRInitError, RTRManager, RTRSocket, TLSServer
 from tests.integration.test_rtr_tls import VRPS, port_of, serve
 from tests.lab.certificates import CA, OPENSSL, Signed

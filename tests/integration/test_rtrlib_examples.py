@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rtrd.demo.lab import free_port
+from rtrd.demo.ports import free_port
 from tests.lab import ROOT
 from tests.lab.certificates import CA
 from tests.lab.programs import run, talk

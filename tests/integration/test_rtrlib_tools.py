@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import rtrlib
-from rtrd.demo.lab import find_program, free_port
+from rtrd.demo.lab import find_program
+from rtrd.demo.ports import free_port
 from tests.lab.programs import run, talk
 from tests.lab.rtr_caches import MakeStayRTR
 from tests.lab.stayrtr import StayRTR

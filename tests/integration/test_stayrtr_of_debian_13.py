@@ -2,7 +2,8 @@
 
 import pytest
 
-from rtrd.demo.lab import Lab, free_port
+from rtrd.demo.lab import Lab
+from rtrd.demo.ports import free_port
 from tests.lab.daemons import Daemon
 from tests.lab.debian_programs import debian, within
 from tests.lab.stayrtr import StayRTR

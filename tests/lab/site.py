@@ -15,7 +15,8 @@ import yaml
 
 from rtrd.commands import http_client
 from rtrd.demo.caches import VRP, RtrdCache
-from rtrd.demo.lab import Lab, LabError, Process, free_port
+from rtrd.demo.lab import Lab, LabError, Process
+from rtrd.demo.ports import free_port
 from rtrd.demo.routers import ExaBGP, Neighbor
 from tests.lab.daemons import caches_of
 from tests.lab.programs import RTRD

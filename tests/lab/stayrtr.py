@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rtrd.demo.caches import Cache
-from rtrd.demo.lab import find_program, free_port
+from rtrd.demo.lab import find_program
+from rtrd.demo.ports import free_port
 
 VRP: TypeAlias = tuple[str, int, int]
 """Prefix, max length, AS."""

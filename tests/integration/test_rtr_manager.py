@@ -16,6 +16,7 @@ import pytest
 
 from _rtrlib import lib
 from rtrd.demo.lab import Lab
+from rtrd.demo.ports import free_port
 from rtrlib import CacheGroup, ManagerGroupStatus, RTRManager, RTRSocket, RTRSocketState, TCPServer, vrp
 from rtrlib.cache import HUNG_AFTER, PING_EVERY
 from tests.lab.programs import talk
@@ -185,8 +186,7 @@ def test_a_cache_that_returns_after_expiry_replaces_all(start: Starter, isolated
 
 def test_a_name_that_does_not_resolve_and_a_port_that_refuses(start: Starter, isolated: bool) -> None:
     backup = start.stayrtr("backup", ONE)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        refusing = taken.getsockname()[1]
+    refusing = free_port("127.0.0.1")
     groups = [
         CacheGroup(1, [TCPServer("no-such-host.invalid", 323), TCPServer("127.0.0.1", refusing)]),
         CacheGroup(2, [TCPServer("127.0.0.1", backup.port)]),

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from rtrd.demo.caches import VRP
+from rtrd.demo.ports import free_port
 from rtrd.rtr import pdu
 from rtrlib.rtr_pdus import HEADER, ErrorCode
 from tests.lab import rtr_wire
@@ -107,7 +108,7 @@ class FaultyCache:
 
     def __init__(self, vrps: Iterable[VRP], address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.address = address
-        self.port = 0
+        self.port = free_port(address)
         self.vrps = list(vrps)
         self.session = 4711
         self.serial = 100
@@ -181,7 +182,6 @@ class FaultyCache:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._accept, self.address, self.port, ssl=self._tls)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _serve(self, vrps: list[VRP]) -> None:
         self.vrps = vrps

@@ -4,6 +4,8 @@ import contextlib
 import socket
 import threading
 
+from rtrd.demo.ports import free_port
+
 HOST = "127.0.0.1"
 
 
@@ -12,7 +14,7 @@ class Link:
 
     def __init__(self, to: int, address: str = HOST) -> None:
         self.far = (address, to)
-        self.port = 0
+        self.port = free_port(HOST)
         self.taken = 0
         """Connections so far."""
         self._server: socket.socket | None = None
@@ -23,7 +25,6 @@ class Link:
     def restore(self) -> None:
         """Let connections through, on the port of before."""
         self._server = socket.create_server((HOST, self.port))
-        self.port = int(self._server.getsockname()[1])
         self._spawn(self._accept, self._server)
 
     def cut(self) -> None:

@@ -34,6 +34,7 @@ _HOST_BITS: Final = {
 }
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 _LOOK: Final = 1 << 19
+_MAX_LENGTH: Final = re.compile(r"max(imum)?[\W_]*(prefix)?[\W_]*len(gth)?", re.IGNORECASE)
 
 
 class VRPFileError(Exception):
@@ -174,6 +175,16 @@ class Entries:
             self.note(what)
         bad = self._vrps_and_keys.bad + self._customers.bad
         return VRPFile(vrps, tuple(sorted(self._keys)), self._faults, bad, customers, self._notes)
+
+
+def want_max_length(members: Iterable[str]) -> None:
+    """Raise ValueError where an entry without `maxLength` has it under another name.
+
+    To take the prefix's length instead would turn routes invalid.
+    """
+    other = next((name for name in members if _MAX_LENGTH.fullmatch(name)), None)
+    if other is not None:
+        raise ValueError(f"{shown(other)} is not read: expected 'maxLength'")
 
 
 def shown(text: str) -> str:

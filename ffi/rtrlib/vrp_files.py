@@ -21,7 +21,7 @@ from rtrlib import vrp_csv
 from rtrlib.json_lines import line_of
 from rtrlib.records import PFXRecord, SPKIRecord
 from rtrlib.vrp import PACKED
-from rtrlib.vrp_entries import Entries, RouterKey, VRPFileError, key_entries, pack_entry
+from rtrlib.vrp_entries import Entries, RouterKey, VRPFileError, key_entries, pack_entry, want_max_length
 
 __all__ = ["read_file", "take_entries", "to_csv", "to_json"]
 
@@ -149,6 +149,7 @@ def read_json(more: Callable[[int], bytes], entries: Entries, text: list[bytes])
     roas = found.get("roas") if isinstance(found, dict) else found
     if not isinstance(roas, list):
         raise VRPFileError(f'{entries.path}:1: expected {{"roas": [...]}}')
+    _want_once(whole, len(roas), entries.path)
     for begin in range(0, len(roas), vrp_csv.ROOM):
         some = roas[begin : begin + vrp_csv.ROOM]
         packed = _of_plain(some)
@@ -166,6 +167,28 @@ def _decoded(text: bytes, path: str) -> Any:
         raise VRPFileError(f"{path}:{error.lineno}: JSON is malformed: {error.msg}") from None
     except (ValueError, RecursionError) as error:
         raise VRPFileError(f"{path}: JSON is malformed: {error}") from None
+
+
+def _want_once(text: bytes, count: int, path: str) -> None:
+    """Raise VRPFileError where a member is given twice that counts: readers disagree which (RFC 8259 section 4).
+
+    Most texts show by how often its names are there that none is; of the others each object is looked at.
+    """
+    most = {b'"roas"': 1, b'"asn"': count, b'"prefix"': count, b'"maxLength"': count}
+    if b"\\" in text or any(text.count(name) > often for name, often in most.items()):
+        try:
+            json.loads(text, object_pairs_hook=_once)
+        except ValueError as error:
+            raise VRPFileError(f"{path}: {error}") from None
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        if twice := next((name for name in ("roas", "asn", "prefix", "maxLength") if names.count(name) > 1), None):
+            raise ValueError(f"the member {twice!r} is given twice")
+    return found
 
 
 def _take_roa(entries: Entries, roa: object, index: int, whole: bytes, *, of_object: bool) -> None:
@@ -198,6 +221,8 @@ def _of_roa(roa: object) -> bytes:
         if name not in roa:
             raise ValueError(f"{name!r} is missing")
     asn, prefix, most = roa["asn"], roa["prefix"], roa.get("maxLength")
+    if most is None:
+        want_max_length(roa)
     if isinstance(asn, bool) or not isinstance(asn, int | float | str):
         raise TypeError("asn is neither a number nor text")
     if not isinstance(prefix, str):

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
-from rtrlib.vrp_entries import MOST_ENTRIES, Entries, VRPFileError, asn_of, pack_entry, router_key
+from rtrlib.vrp_entries import MOST_ENTRIES, Entries, VRPFileError, asn_of, pack_entry, router_key, want_max_length
 
 WINDOW: Final = 1 << 18
 """Octets that are read and decoded at a time."""
@@ -31,6 +31,8 @@ OLD_ASPAS: Final = "provider_authorizations"
 
 _SCANNER: Final = json.JSONDecoder()
 _RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_MAX_LENGTH: Final = b'"maxLength"'
+_LIKE_IT: Final = re.compile(rb'"(?!maxLength")[Mm][Aa][Xx]')
 _TOO_EARLY: Final = "Input data was truncated"
 
 
@@ -91,8 +93,8 @@ class _Kind:
 
     def take(self, entry: Any, entries: Entries) -> None:
         """Take one entry, decoded or raw; ValueError says what is wrong."""
-        if entry is None:
-            raise ValueError("a member is given twice in it")
+        if isinstance(entry, str):
+            raise ValueError(entry)  # noqa: TRY004 - it is the file that is wrong
         self._take(self._one.decode(entry) if isinstance(entry, msgspec.Raw) else entry, entries)
 
 
@@ -349,18 +351,33 @@ def _past_blanks(octets: bytes, at: int) -> int:
 
 
 def _each_once(found: _Slice, kind: _Kind) -> Iterator[Any]:
-    """Give the entries; None for one with two members of one name: readers disagree which counts.
+    """Give the entries; what is wrong instead of one with two members of one name: readers disagree which counts.
 
     RFC 8259 section 4 leaves that open. A name more often than there are entries: it may be twice in one. So it may be
-    where something is escaped.
+    where something is escaped. One with a max length under another name is wrong, too.
     """
-    if b"\\" not in found.octets and all(found.octets.count(name) <= len(found.entries) for name in kind.names):
+    octets, count = found.octets, len(found.entries)
+    once = b"\\" not in octets and all(octets.count(name) <= count for name in kind.names)
+    misnamed = _MAX_LENGTH in kind.names and octets.count(_MAX_LENGTH) < count and _LIKE_IT.search(octets)
+    if once and not misnamed:
         yield from found.entries
         return
-    for raw in _RAW.decode(found.octets):
+    for raw in _RAW.decode(octets):
         members = json.loads(bytes(raw), object_pairs_hook=_Members)
-        twice = isinstance(members, _Members) and len(dict(members)) < len(members)
-        yield None if twice else raw
+        yield (isinstance(members, _Members) and _wrong(members, kind)) or raw
+
+
+def _wrong(members: _Members, kind: _Kind) -> str:
+    """Say what is wrong with the names of an entry's members; nothing: nothing is."""
+    named = dict(members)
+    if len(named) < len(members):
+        return "a member is given twice in it"
+    if _MAX_LENGTH in kind.names and named.get("maxLength") is None:
+        try:
+            want_max_length(named)
+        except ValueError as why:
+            return str(why)
+    return ""
 
 
 class _Members(list[tuple[str, Any]]):

@@ -43,6 +43,24 @@ def test_every_form_of_a_file(tmp_path: Path, text: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"roas": [{"asn": 1, "prefix": "10.0.0.0/8", "maxLength": 8}], "roas": []}', "roas"),
+        ('[{"asn": 1, "prefix": "10.0.0.0/8", "maxLength": 8, "maxLength": 24}]', "maxLength"),
+        ('[{"asn": 1, "prefix": "10.0.0.0/8", "\\u0061sn": 2}]', "asn"),
+    ],
+)
+def test_a_member_given_twice_is_refused(tmp_path: Path, text: str, name: str) -> None:
+    with pytest.raises(ValueError, match=f"the member '{name}' is given twice"):
+        table_of(tmp_path, text)
+
+
+def test_other_members_may_be_given_twice(tmp_path: Path) -> None:
+    text = '{"x": 1, "x": 2, "y": {"asn": 1}, "roas": [{"asn": 1, "prefix": "10.0.0.0/8", "ta": "a", "ta": "b"}]}'
+    assert table_of(tmp_path, text) == ["10.0.0.0/8-8 1"]
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         (f"{HEAD}AS1,10.0.0.0/8,8,\nAS2,10.0.0.0/40,40,\n", 3),
@@ -60,6 +78,7 @@ def test_every_form_of_a_file(tmp_path: Path, text: str, name: str) -> None:
         ('{"roas": [\n{"asn": "1,10.0.0.0/8,8", "prefix": "x", "maxLength": "y"}]}', 2),
         ('{"roas": [\n{"asn": 1, "prefix": "10.0.0.0/8,8,", "maxLength": 8}]}', 2),
         ('{"roas": [\n{"asn": 1, "prefix": "10.0.0.0/8", "maxLength": "8"}]}', 2),
+        ('{"roas": [\n{"asn": 1, "prefix": "10.0.0.0/8", "max_length": 24}]}', 2),
         ('{"roas": [\n', 2),
         ('{"roa": []}', 1),
     ],

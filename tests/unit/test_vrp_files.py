@@ -118,6 +118,19 @@ def test_a_faulty_entry_is_left_out_and_named(tmp_path: Path, entry: dict[str, A
     assert file.fault_count == 1
 
 
+@pytest.mark.parametrize("name", ["max_length", "max-length", "maxlength", "MaxLength", "maxPrefixLength", "Max Len"])
+def test_a_max_length_by_another_name_is_not_taken_for_none(tmp_path: Path, name: str) -> None:
+    """With the prefix's own length instead, routes that are valid would be withdrawn."""
+    good = {"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 25}
+    wrong = {"asn": 64500, "prefix": "10.0.0.0/8", name: 24}
+    absent = {"asn": 1, "prefix": "10.0.0.0/8", "ta": "maximal"}
+    file = read(tmp_path, json.dumps({"roas": [good, wrong, absent]}))
+    assert listed(file) == [EXPECTED[0], "10.0.0.0/8-8 AS1"]
+    assert file.faults == [f"{tmp_path}/vrps: roas[1]: '{name}' is not read: expected 'maxLength'"]
+    with pytest.raises(VRPFileError, match="2 of 2 entries can't be used"):
+        read(tmp_path, json.dumps({"roas": [wrong, wrong]}))
+
+
 @pytest.mark.parametrize(
     ("key", "what"),
     [

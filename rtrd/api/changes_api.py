@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from rtrd.api.requests import post
 from rtrd.api.responses import json, who_asks
 from rtrd.base.errors import ConflictError
 from rtrd.base.faults import FaultyFileError
@@ -30,11 +31,11 @@ class ChangeHandlers:
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is done where."""
         return [
-            web.post("/accept", self._decide),
-            web.post("/reject", self._decide),
-            web.post("/reload", self.reload),
-            web.post("/reconnect", self.reconnect),
-            web.post("/forget", self._forget),
+            post("/accept", self._decide),
+            post("/reject", self._decide),
+            post("/reload", self.reload),
+            post("/reconnect", self.reconnect, "cache"),
+            post("/forget", self._forget, "router"),
         ]
 
     async def _decide(self, request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from rtrd.api.requests import delete, get, post
 from rtrd.api.responses import json, stream
 from rtrd.api.whatif import WhatIf
 from rtrd.base.clock import Clock
@@ -32,9 +33,9 @@ class ExemptHandlers:
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is done where."""
         return [
-            web.get("/exempts", self._list),
-            web.post("/exempt", self._add),
-            web.delete("/exempt", self._remove),
+            get("/exempts", self._list),
+            post("/exempt", self._add, "prefix", "asn", "until", "comment", "force"),
+            delete("/exempt", self._remove, "prefix", "asn"),
         ]
 
     async def _list(self, request: web.Request) -> web.StreamResponse:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from rtrd.api.requests import get
 from rtrd.api.responses import encoded, error, is_local
 from rtrd.event_log import MOST_LISTENERS, EventLog, Listener, TooManyListenersError
 
@@ -36,13 +37,15 @@ class Live:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [web.get("/events", self._follow), web.get("/live", self._follow)]
+        return [get("/events", self._follow, "last"), get("/live", self._follow, "last")]
 
     async def _follow(self, request: web.Request) -> web.StreamResponse:
         status = request.path == "/live"
         sse = status or SSE in request.headers.get("Accept", "")
         last = _last(request)
         over_tcp = not is_local(request)
+        if request.method == "HEAD":
+            return web.Response(headers=_headers(sse=sse))  # there is no event in it: nobody listens
         if over_tcp and self._over_tcp >= MOST_OVER_TCP:
             return error(503, f"{MOST_OVER_TCP} others already listen over TCP")
         try:
@@ -56,8 +59,7 @@ class Live:
             self._over_tcp -= over_tcp
 
     async def _write(self, request: web.Request, listening: Listener, *, sse: bool, status: bool) -> web.StreamResponse:
-        headers = {"Content-Type": SSE if sse else "application/x-ndjson", "Cache-Control": "no-store"}
-        response = web.StreamResponse(headers=headers)
+        response = web.StreamResponse(headers=_headers(sse=sse))
         with listening as listener, contextlib.suppress(ConnectionError):  # hanging up is how this ends
             await response.prepare(request)
             if sse:
@@ -80,6 +82,10 @@ class Live:
                 if data:
                     await response.write(data)
         return response
+
+
+def _headers(*, sse: bool) -> dict[str, str]:
+    return {"Content-Type": SSE if sse else "application/x-ndjson", "Cache-Control": "no-store"}
 
 
 def _last(request: web.Request) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from rtrd.api.requests import get, number
+from rtrd.api.requests import get, number, post
 from rtrd.api.responses import json
 from rtrd.api.whatif import MOST_ROWS, ROWS, body, in_slices, of_route, summary
 from rtrd.base.turn import Turn
@@ -39,7 +39,7 @@ class PathWhatIfQuery:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [get("/whatif/aspas", self._ask, "aspa", "rows"), web.post("/whatif/aspas", self._replacing)]
+        return [get("/whatif/aspas", self._ask, "aspa", "rows"), post("/whatif/aspas", self._replacing, "rows")]
 
     async def _ask(self, request: web.Request) -> web.Response:
         edits = [parse_aspa(text) for text in request.query.getall("aspa", [])]

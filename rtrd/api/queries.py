@@ -64,7 +64,7 @@ class StateQueries:
         """Give what is answered where."""
         return [
             _get_json("/status", self._registry.status),
-            web.get("/version", self._version),
+            get("/version", self._version),
             _get_json("/trend", self._trend.answer),
             _get_json("/dump", self._dump),
             web.get("/healthz", self._healthz),
@@ -95,7 +95,7 @@ def _get_json(path: str, give: Callable[[], Awaitable[Mapping[str, Any]]]) -> we
     async def answer(_request: web.Request) -> web.Response:
         return await json_of(await give())
 
-    return web.get(path, answer)
+    return get(path, answer)
 
 
 class VRPQueries:

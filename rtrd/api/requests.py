@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from typing import Final, TypeVar
 
@@ -16,18 +16,43 @@ T = TypeVar("T")
 YES_NO: Final = {"yes": True, "no": False}
 
 
+LISTS: Final = frozenset(
+    {"aspa", "cache", "exclude", "filter-asn", "filter-prefix", "include", "select-asn", "select-prefix", "vrp"}
+)
+"""Parameters that may be given several times; of another one all but one would be ignored."""
+
+
 def get(path: str, handler: Callable[[web.Request], Awaitable[Answer]], *parameters: str) -> web.RouteDef:
     """Have a handler answer GET, with these parameters of the query and no others: 400 for one that it would ignore."""
+    return web.get(path, _strict(handler, parameters))
 
+
+def post(path: str, handler: Callable[[web.Request], Awaitable[Answer]], *parameters: str) -> web.RouteDef:
+    """Have a handler answer POST, with these parameters and no others: a misspelled one changes nothing."""
+    return web.post(path, _strict(handler, parameters))
+
+
+def delete(path: str, handler: Callable[[web.Request], Awaitable[Answer]], *parameters: str) -> web.RouteDef:
+    """Have a handler answer DELETE, with these parameters and no others."""
+    return web.delete(path, _strict(handler, parameters))
+
+
+def _strict(
+    handler: Callable[[web.Request], Awaitable[Answer]], parameters: Sequence[str]
+) -> Callable[[web.Request], Awaitable[Answer]]:
     @wraps(handler)
     async def strict(request: web.Request) -> Answer:
-        unknown = next((name for name in request.query if name not in parameters), None)
+        query = request.query
+        unknown = next((name for name in query if name not in parameters), None)
         if unknown is not None:
             expected = f"expected {', '.join(parameters)}" if parameters else "there are none"
             raise ValueError(f"{said(unknown)} is not a parameter of {request.path}: {expected}")
+        twice = next((name for name in parameters if name not in LISTS and len(query.getall(name, ())) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice}: given more than once")
         return await handler(request)
 
-    return web.get(path, strict)
+    return strict
 
 
 def number(request: web.Request, name: str, default: int, most: int, *, least: int = 1) -> int:

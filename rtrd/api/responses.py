@@ -87,6 +87,8 @@ async def stream(
     # The first item is asked for before the status goes out: a daemon that isn't ready says so here.
     first = next(items, _END)
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response  # a body would be read as the answer to the next request of this connection
     octets = chain([f'{{"{name}": ['.encode()], _encoded(first, items), _members(rest))
     try:
         while part := await _slice(octets):

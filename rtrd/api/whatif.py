@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
-from rtrd.api.requests import get, number
+from rtrd.api.requests import get, number, post
 from rtrd.api.responses import json
 from rtrd.base.errors import NotReadyError
 from rtrd.base.turn import Turn
@@ -195,7 +195,7 @@ class WhatIfQueries:
 
     def routes_of_app(self) -> list[web.RouteDef]:
         """Give what is answered where."""
-        return [get("/whatif", self._ask, "vrp", "rows"), web.post("/whatif", self._replacing)]
+        return [get("/whatif", self._ask, "vrp", "rows"), post("/whatif", self._replacing, "rows")]
 
     async def _ask(self, request: web.Request) -> web.Response:
         edits = [parse_edit(text) for text in request.query.getall("vrp", [])]

@@ -1,6 +1,7 @@
 """The API over a real unix socket and real TCP, asked by the CLI's client and by the CLI itself."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -524,10 +525,43 @@ def test_queries_that_make_no_sense(served: Running, url: str, what: str) -> Non
     assert request(served, "GET", url) == (400, {"error": what})
 
 
-@pytest.mark.parametrize("url", ["/json?nonsense=1", "/vrps?asn=1", "/routes?prefix=::/0&x=1", "/diff?a"])
+@pytest.mark.parametrize(
+    "url",
+    ["/json?nonsense=1", "/vrps?asn=1", "/routes?prefix=::/0&x=1", "/diff?a", "/status?x", "/events?prefix=::/0",
+     "/live?x", "/trend?hours=1"],
+)  # fmt: skip
 def test_a_parameter_that_would_be_ignored_is_refused(served: Running, url: str) -> None:
     code, answer = request(served, "GET", url)
     assert (code, "is not a parameter of /" in answer["error"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [("POST", "/reload?dry-run=yes"), ("POST", "/reconnect?caches=a"), ("POST", "/whatif?row=1"),
+     ("POST", "/accept?x"), ("POST", "/forget?router=a&all=yes")],
+)  # fmt: skip
+def test_a_misspelled_parameter_changes_nothing(served: Running, method: str, url: str) -> None:
+    code, answer = request(served, method, url)
+    assert (code, "is not a parameter of /" in answer["error"]) == (400, True)
+
+
+@pytest.mark.parametrize("url", ["/vrps?prefix=::/0&prefix=0.0.0.0/0", "/validity?asn=1&asn=2&prefix=192.0.2.0/24"])
+def test_one_of_two_parameters_of_a_name_would_be_ignored(served: Running, url: str) -> None:
+    code, answer = request(served, "GET", url)
+    assert (code, answer["error"].partition(": ")[2]) == (400, "given more than once")
+
+
+@pytest.mark.parametrize("url", ["/json", "/vrps", "/routes", "/aspas", "/events", "/live", "/status"])
+def test_head_has_no_body_that_would_be_the_next_answer(served: Running, url: str) -> None:
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+        client.connect(str(served.path))
+        client.settimeout(10)
+        client.sendall(b"HEAD %b HTTP/1.1\r\nHost: x\r\n\r\nGET /version HTTP/1.1\r\nHost: x\r\n\r\n" % url.encode())
+        with client.makefile("rb") as answers:
+            for _ in range(2):
+                assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+                while answers.readline() != b"\r\n":
+                    pass
 
 
 def test_a_neighbor_may_be_one_of_a_link(served: Running) -> None:

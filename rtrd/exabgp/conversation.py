@@ -38,6 +38,7 @@ from rtrd.policy import normal
 from rtrd.rib.bgp_events import Negotiated, State
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.engine import Engine
+from rtrd.rib.local_routes import LocalRoute
 
 REFRESH = ("announce route-refresh ipv4 unicast\n", "announce route-refresh ipv6 unicast\n")
 CONFIRM = 1.0
@@ -272,13 +273,18 @@ class Conversation:
                 "a withdrawn local route is not invalid any more; ExaBGP announces it when it reloads",
                 router=self._engine.name, neighbor=route.neighbor, prefix=route.prefix,
             )  # fmt: skip
+        before = set(self.local_list.replaced)
         removed = self.local_list.removed(self._clock()) if whole else []
-        for neighbor in sorted({route.neighbor for route in removed}):
-            prefixes = [route.prefix for route in removed if route.neighbor == neighbor]
-            logger.warning(
-                "somebody else removed what rtrd had announced; it is announced again",
-                router=self._engine.name, neighbor=neighbor, routes=len(prefixes), first=prefixes[0],
-            )  # fmt: skip
+        self._warn("somebody else removed what rtrd had announced; it is announced again", removed)
+        replaced = self.local_list.replaced - before
+        self._warn("somebody else announced what rtrd had announced, and theirs stands", replaced)
+
+    def _warn(self, what: str, routes: Iterable[LocalRoute]) -> None:
+        prefixes: dict[str, list[str]] = {}
+        for route in sorted(routes):
+            prefixes.setdefault(route.neighbor, []).append(route.prefix)
+        for neighbor, some in prefixes.items():
+            logger.warning(what, router=self._engine.name, neighbor=neighbor, routes=len(some), first=some[0])
 
     def _in_configuration(self, text: str) -> None:
         configured = self._configuration.read(text)

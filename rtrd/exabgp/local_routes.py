@@ -1,6 +1,7 @@
 """Asks ExaBGP again and again which routes it would send: its local routes (RFC 8893), and those that rtrd announced.
 
-What rtrd announced somebody else may have withdrawn: an operator, or another process. Then it is announced again. Pure.
+What rtrd announced somebody else may have withdrawn: an operator, or another process. Then it is announced again. Or
+somebody else announced the prefix, too: that stands in its place, and is left alone, but said. Pure.
 
 The first list is that of the start (startup.py). ExaBGP tells nobody when it reads its configuration again, so it is
 asked now and then, as long as the list is short, since it takes ExaBGP time that grows with the square of its length.
@@ -34,8 +35,15 @@ class LocalRoutesList:
         self._engine = engine
         self._next = now + EVERY
         self._listed: set[LocalRoute] = set()
+        self._ours: set[LocalRoute] = set()  # of these, with a route that rtrd announced
         self._written: set[str] = set()  # prefixes of which a command was written since the list was asked for
         self._missing: set[LocalRoute] = set()  # in the last list
+        self._of_others: set[LocalRoute] = set()  # in the last list, instead of ours
+
+    @property
+    def replaced(self) -> set[LocalRoute]:
+        """What rtrd announced, and somebody else has announced over it."""
+        return self._engine.local_routes.replaced
 
     def asks(self, now: float) -> str | None:
         """Give what is to be written now, the start being over; what `ended` is then told."""
@@ -43,9 +51,10 @@ class LocalRoutesList:
             return None
         self.due = self._next = now + EVERY
         if len(self._engine.table) * max(1, len(self._engine.receivers)) + self._engine.local_routes.rib.routes > MOST:
+            self._engine.local_routes.replaced = set()  # nobody looks any more
             return None
         self.due = None
-        self._listed = set()
+        self._listed, self._ours = set(), set()
         self._written = set()
         self._engine.local_routes.list_begins()
         return ADVERTISED
@@ -62,7 +71,10 @@ class LocalRoutesList:
             return False
         advertised = read_advertised(text, version)
         if advertised is not None:
-            self._listed.add(LocalRoute(normal(advertised.neighbor), advertised.prefix.partition(" ")[0]))
+            route = LocalRoute(normal(advertised.neighbor), advertised.prefix.partition(" ")[0])
+            self._listed.add(route)
+            if advertised.ours:
+                self._ours.add(route)
         if advertised is not None and not advertised.ours:
             self._engine.local_routes.listed(advertised.neighbor, advertised.prefix, *advertised.as_sent)
         return True
@@ -78,11 +90,14 @@ class LocalRoutesList:
         """
         if len(self._engine.table) > MOST:
             return []
-        missing = self._announced() - self._listed
-        missing = {route for route in missing if route.prefix not in self._written}
+        announced = {route for route in self._announced() if route.prefix not in self._written}
+        missing = announced - self._listed
+        of_others = announced & self._listed - self._ours
+        replaced = self._engine.local_routes.replaced = of_others & (self._of_others | self.replaced)
+        self._of_others = of_others
         removed = missing & self._missing
         self._missing = missing - removed
-        if self._missing:
+        if self._missing or of_others - replaced:
             self.soon(now)
         for neighbor, prefix in removed:
             self._engine.removed(neighbor, prefix)

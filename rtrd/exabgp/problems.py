@@ -38,6 +38,13 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
     for address in sorted(router.startup.without_as):
         what = f"routes of {address} that router {name} had before rtrd started wait: the neighbor's AS is not known"
         yield Problem(what, None, "warning", f"no AS {name} {address}")
+    replaced = router.local_list.replaced
+    for address in sorted({route.neighbor for route in replaced}):
+        prefixes = sorted(route.prefix for route in replaced if route.neighbor == address)
+        more = f", and so for {counted(len(prefixes) - 1, 'other')}" if prefixes[1:] else ""
+        what = f"router {name} sends {address} another route for {prefixes[0]} than rtrd announced{more}: its"
+        what += " configuration or another process announced the prefix later, and the last one stands"
+        yield Problem(what, None, "warning", f"replaced {name} {address}")
     for address in sorted(router.engine.full):
         what = f"routes of {address} at router {name} are left out: its attribute sets would have more octets than"
         yield Problem(f"{what} `max-attributes`", None, "warning", f"full {name} {address}")

@@ -404,7 +404,7 @@ class Engine:
                 return None
             for part in self._parts_of(command):
                 advertised = part.previous_run is not None and self._advertised_by(part.previous_run, part)
-                beside = self.local_routes.beside(part) if self.local_routes.rib.routes else (part,)
+                beside = self.local_routes.beside(part) if self.local_routes.any else (part,)
                 self._parts += () if advertised else beside
         self._interrupted = True
         return None

@@ -58,6 +58,8 @@ class LocalRoutes:
         """
         self.withdrawn: dict[LocalRoute, bytes] = {}
         """What a rule had withdrawn, with the key of its attributes; the router announces it no more."""
+        self.replaced: set[LocalRoute] = set()
+        """Where rtrd had a route announced and the router has put its own instead, by the prefix alone."""
         self.sessions: dict[str, int] = {}
         """The neighbors that get such routes, with the number that each has in the table."""
         self._receivers = receivers
@@ -107,6 +109,7 @@ class LocalRoutes:
     def forget(self, address: str) -> None:
         """Take note that a neighbor is gone: no route goes there."""
         self._telling.discard(address)
+        self.replaced = {route for route in self.replaced if route.neighbor != address}
         self._end(address)
 
     def _end(self, address: str) -> None:
@@ -208,6 +211,8 @@ class LocalRoutes:
             for address in self._receivers.names(command.receivers):
                 if address in self.sessions:
                     self._drop(address, self.sessions[address], nlri)
+                if self.replaced:
+                    self.replaced.difference_update(LocalRoute(address, one.partition(" ")[0]) for one in nlri)
             return [command]
         parts: dict[tuple[str, ...], int] = {}
         for address in self._receivers.names(command.receivers):
@@ -220,6 +225,11 @@ class LocalRoutes:
         ]
 
     # -- questions
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one, known or in a place where rtrd's was."""
+        return bool(self.rib.routes or self.replaced)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many routes have which validity, by neighbor; what a rule had withdrawn is among them."""
@@ -264,7 +274,7 @@ class LocalRoutes:
         number = self.sessions.get(address)
         return (
             number is not None and self.table.has(number, prefix) and LocalRoute(address, prefix) not in self.withdrawn
-        )
+        ) or LocalRoute(address, prefix.partition(" ")[0]) in self.replaced
 
     def _session(self, address: str) -> int | None:
         number = self.sessions.get(address)

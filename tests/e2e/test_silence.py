@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,10 +118,11 @@ def test_a_section_that_tells_no_updates_is_named_when_routes_come(site: Site) -
     assert not site.listener.snapshot()
 
 
-def test_what_somebody_else_removed_is_announced_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def beside(site: Site, monkeypatch: pytest.MonkeyPatch, command: str) -> Path:
+    """Start the site with another process, which writes a command for the listener; once there is the file."""
     go, script = site.lab.folder / "go", site.lab.folder / "other.sh"
-    command = f"neighbor {site.listener.address} withdraw route 10.1.0.0/24 next-hop 192.0.2.1"
-    script.write_text(f"while [ ! -e {go} ]; do sleep 0.2; done\necho '{command}'\ncat > /dev/null\n")
+    line = f"neighbor {site.listener.address} {command}"
+    script.write_text(f"while [ ! -e {go} ]; do sleep 0.2; done\necho '{line}'\ncat > /dev/null\n")
     text = site.router.configuration
     process = f"process other {{ run /bin/sh {script}; encoder text; }}\n"
     monkeypatch.setattr(
@@ -130,11 +132,34 @@ def test_what_somebody_else_removed_is_announced_again(site: Site, monkeypatch: 
     site.feeder.announce(OF_FEEDER)
     site.other.announce(OF_OTHER)
     site.has(*OF_OTHER, *OF_FEEDER)
+    return go
+
+
+def test_what_somebody_else_removed_is_announced_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = beside(site, monkeypatch, "withdraw route 10.1.0.0/24 next-hop 192.0.2.1")
     go.touch()
     site.has(*OF_FEEDER)
     site.ask("reload")
     site.has(*OF_OTHER, *OF_FEEDER)
     site.router.process.wait_for("somebody else removed", 10)
+
+
+def test_what_somebody_else_announces_over_ours_stands_and_is_said(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = beside(site, monkeypatch, "announce route 10.1.0.0/24 next-hop 192.0.2.66")
+    go.touch()
+    table = site.listener.table
+    site.listener.wait(lambda: table["10.1.0.0/24"].next_hop == "192.0.2.66", 90, "the other one's route")
+
+    def said() -> bool:
+        return any("another route for 10.1.0.0/24" in problem["what"] for problem in site.status()["problems"])
+
+    site.ask("reload")
+    site.router.process.wait_until(said, 90, "a problem that names it", tick=0.5)
+    assert table["10.1.0.0/24"].next_hop == "192.0.2.66"
+    site.other.announce({"10.1.0.0/24": Route((OTHER_ASN, 64501), "192.0.2.1")})
+    site.listener.wait(lambda: table["10.1.0.0/24"].next_hop == "192.0.2.1", 90, "ours, which is newer now")
+    site.ask("reload")
+    site.router.process.wait_until(lambda: not said(), 90, "no problem", tick=0.5)
 
 
 def test_exabgp_stands_still_while_rtrd_is_replaced(make_chain: MakeChain) -> None:

@@ -8,6 +8,7 @@ from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, LocalRoutesList
 from rtrd.exabgp.startup import ADVERTISED
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import Update
+from rtrd.rib.local_routes import LocalRoute
 from rtrd.rib.terms import Command
 from rtrlib.vrp import VRP
 from tests.lab.engine_story import PEER as FEEDER
@@ -134,6 +135,53 @@ def test_what_is_back_or_was_written_meanwhile_is_left_alone() -> None:
     command = Command(True, 1, 4, 0, 0, None, "10.0.0.0/8", 1)
     assert story.lists(between=command) == []
     assert story.command() is None
+
+
+def test_what_somebody_else_announced_instead_of_ours_is_said_while_it_lasts() -> None:
+    story, theirs = Announced(), LINE.format("10.0.0.0/8")
+    assert story.lists(OURS) == []
+    assert story.lists(theirs) == []
+    assert story.list.replaced == set(), "it may have been written over a moment ago"
+    assert story.list.due == story.now + AFTER_UP
+    for _ in range(2):
+        assert story.lists(theirs) == []
+        assert story.list.replaced == {LocalRoute(PEER, "10.0.0.0/8")}
+        assert story.list.due == story.now + EVERY
+        assert story.command() is None, "the last one that was announced stands"
+    assert story.lists(theirs, OURS) == []
+    assert story.list.replaced == set(), "both are sent, by path id"
+
+
+def test_somebody_else_s_route_goes_with_ours_only_if_it_is_not_known() -> None:
+    story, theirs = Announced(), LINE.format("10.0.0.0/8")
+    for _ in range(2):
+        story.lists(theirs)
+    tell(story.engine, Update(FEEDER, ["10.0.0.0/8"], [], 0))
+    assert story.command() is None, "what stands there is not ours"
+    assert story.lists(theirs) == []
+    assert [route.prefix for _, route in story.engine.local_routes.routes()] == ["10.0.0.0/8"]
+
+
+def test_what_rtrd_announces_again_is_its_own_again() -> None:
+    story, theirs = Announced(), LINE.format("10.0.0.0/8")
+    for _ in range(2):
+        story.lists(theirs)
+    tell(story.engine, Update(FEEDER, [], [(key_of_json(b'{"origin": "egp", "as-path": [64496]}'), ["10.0.0.0/8"])], 0))
+    command = story.command()
+    assert command is not None
+    assert command.announce
+    assert story.list.replaced == set()
+    tell(story.engine, Update(FEEDER, ["10.0.0.0/8"], [], 0))
+    command = story.command()
+    assert command is not None
+    assert not command.announce
+
+
+def test_what_was_written_meanwhile_is_replaced_by_nobody() -> None:
+    story, theirs = Announced(), LINE.format("10.0.0.0/8")
+    story.lists(theirs)
+    story.lists(theirs, between=Command(True, 1, 4, 0, 0, None, "10.0.0.0/8", 1))
+    assert story.list.replaced == set()
 
 
 def test_where_exabgp_keeps_no_list_nothing_is_missing() -> None:

@@ -13,6 +13,7 @@ from rtrd.bird.watch import NOTIFY, RETRY
 from rtrd.bird.worker import AuditResult
 from rtrd.exabgp.neighbor_text import ApiSection
 from rtrd.exabgp.problems import MOST_REFUSED, STUCK
+from rtrd.rib.local_routes import LocalRoute
 from rtrd.rib.terms import Command
 from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import SLURM
@@ -209,6 +210,18 @@ async def test_who_has_no_section_for_rtrd_is_not_said_to_lack_a_word_in_it(stag
     router.api.changes([peer], 1000.0)
     ((_, what),) = stage.problems
     assert "write `api { processes [ rtrd ]; neighbor-changes;" in what
+
+
+async def test_somebody_else_s_routes_instead_of_ours(stage: Stage) -> None:
+    stage.well()
+    own = stage.router.engine.local_routes
+    own.replaced = {LocalRoute("192.0.2.2", "10.0.0.0/8")}
+    ((severity, what),) = stage.problems
+    assert severity == "warning"
+    assert "sends 192.0.2.2 another route for 10.0.0.0/8 than rtrd announced: its configuration" in what
+    own.replaced |= {LocalRoute("192.0.2.2", "11.0.0.0/8"), LocalRoute("192.0.2.3", "11.0.0.0/8")}
+    assert len(stage.problems) == 2
+    assert "than rtrd announced, and so for 1 other: its" in stage.problems[0][1]
 
 
 async def test_an_exabgp_that_takes_nothing_for_long(stage: Stage) -> None:

@@ -1,7 +1,7 @@
 """Asks ExaBGP again and again which routes it would send: its local routes (RFC 8893), and those that rtrd announced.
 
 What rtrd announced somebody else may have withdrawn: an operator, or another process. Then it is announced again. Or
-somebody else announced the prefix, too: that stands in its place, and is left alone, but said. Pure.
+somebody else announced the prefix, too: that one stands, is left alone, and is said. Pure.
 
 The first list is that of the start (startup.py). ExaBGP tells nobody when it reads its configuration again, so it is
 asked now and then, as long as the list is short, since it takes ExaBGP time that grows with the square of its length.

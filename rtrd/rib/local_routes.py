@@ -228,7 +228,7 @@ class LocalRoutes:
 
     @property
     def any(self) -> bool:
-        """Whether there is one, known or in a place where rtrd's was."""
+        """Whether there is one, known or announced over one of rtrd's."""
         return bool(self.rib.routes or self.replaced)
 
     def counts(self) -> dict[str, dict[str, int]]:

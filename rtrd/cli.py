@@ -92,9 +92,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _nearest(word: object, known: Iterable[str]) -> str | None:
     """Give the known word that a mistyped one probably is."""
-    import difflib  # noqa: PLC0415 - only for mistakes
+    from rtrd.base.text import meant  # noqa: PLC0415 - only for mistakes
 
-    return next(iter(difflib.get_close_matches(str(word).lower(), known, n=1)), None)
+    return meant(str(word), known)
 
 
 class _CommandParser(_Parser):

@@ -93,7 +93,8 @@ class Lookups(ABC):
     def to_json(self, path: str | PathLike[str] | None = None) -> str:
         """Give the VRPs in force, and router keys, in the JSON of validators; with a path, write that file instead.
 
-        A file is replaced as a whole, and packed when its name ends in `.gz`; the text is empty then. OSError.
+        A file is replaced as a whole, and packed when its name ends in `.gz`; the text is empty then. A device or a
+        pipe is written to, and a link stays one. OSError.
         """
         return written(to_json(self, self._keys()), path)
 

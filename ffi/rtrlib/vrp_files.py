@@ -9,12 +9,15 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
+import secrets
+import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, BinaryIO, Final, NoReturn, TypeAlias, cast
 
 from _rov import ffi, lib
 from rtrlib import vrp_csv
@@ -251,16 +254,36 @@ def to_csv(records: Iterable[PFXRecord]) -> Iterator[str]:
 
 
 def written(pieces: Iterable[str], path: str | PathLike[str] | None) -> str:
-    """Give the text; with a path, write it to that file instead, which is replaced as a whole. OSError."""
+    """Give the text; with a path, write it to that file instead, which is replaced as a whole. OSError.
+
+    Where a link points is replaced, not the link; a device or a pipe is written to, and stays.
+    """
     if path is None:
         return "".join(pieces)
     file = Path(path)
-    new = file.with_name(f".{file.name}.new")
+    packed = file.suffix == ".gz"
+    if file.exists() and not file.is_file():
+        with file.open("wb") as out:
+            _write(pieces, out, packed=packed)
+        return ""
+    file = file.resolve()
+    # A name of its own: others may write the same file meanwhile, or have put a link where the name was known before.
+    new = file.with_name(f".{secrets.token_hex(8)}.new")
     try:
-        with gzip.open(new, "wt") if file.suffix == ".gz" else new.open("w", encoding="ascii") as out:
-            out.writelines(pieces)
+        with new.open("xb") as out:
+            if file.exists():
+                os.fchmod(out.fileno(), stat.S_IMODE(file.stat().st_mode))
+            _write(pieces, out, packed=packed)
         new.replace(file)
-    except BaseException:
+    except BaseException as error:
         new.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is not None:
+            error.filename, error.filename2 = fspath(path), None
         raise
     return ""
+
+
+def _write(pieces: Iterable[str], out: BinaryIO, *, packed: bool) -> None:
+    inside = gzip.GzipFile(filename="", fileobj=out, mode="wb") if packed else out
+    with io.TextIOWrapper(cast("BinaryIO", inside), encoding="ascii") as text:
+        text.writelines(pieces)

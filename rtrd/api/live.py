@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from rtrd.api.requests import get
+from rtrd.api.requests import get, number
 from rtrd.api.responses import encoded, error, is_local
 from rtrd.event_log import MOST_LISTENERS, EventLog, Listener, TooManyListenersError
 
@@ -42,7 +42,7 @@ class Live:
     async def _follow(self, request: web.Request) -> web.StreamResponse:
         status = request.path == "/live"
         sse = status or SSE in request.headers.get("Accept", "")
-        last = _last(request)
+        last = number(request, "last", 0, 99_999, least=0)
         over_tcp = not is_local(request)
         if request.method == "HEAD":
             return web.Response(headers=_headers(sse=sse))  # there is no event in it: nobody listens
@@ -86,13 +86,6 @@ class Live:
 
 def _headers(*, sse: bool) -> dict[str, str]:
     return {"Content-Type": SSE if sse else "application/x-ndjson", "Cache-Control": "no-store"}
-
-
-def _last(request: web.Request) -> int:
-    text = request.query.get("last", "0")
-    if not (text.isascii() and text.isdigit() and len(text) < 6):
-        raise ValueError("last: expected 0 to 99999")
-    return int(text)
 
 
 def _gone(request: web.Request) -> bool:

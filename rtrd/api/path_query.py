@@ -10,6 +10,7 @@ from aiohttp import web
 from rtrd.api.requests import YES_NO, get
 from rtrd.api.responses import error, json
 from rtrd.base.errors import NotReadyError
+from rtrd.base.notation import said
 from rtrd.rib.paths import Path, explain_path, parse_path, parse_path_asn, parse_role
 from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.guarding import Guarding
@@ -46,7 +47,7 @@ def read(query: Mapping[str, str]) -> PathQuestion | None:
     if not {"path", "local-role"} <= query.keys():
         raise ValueError("path and local-role go together, and neighbor-as and as-set with them")
     if (as_set := query.get("as-set", "no")) not in YES_NO:
-        raise ValueError("as-set: expected yes or no")
+        raise ValueError(f"as-set: expected one of {', '.join(YES_NO)}, found {said(as_set)}")
     neighbor_as = parse_path_asn(query["neighbor-as"]) if "neighbor-as" in query else None
     return PathQuestion(parse_path(query["path"]), parse_role(query["local-role"]), neighbor_as, YES_NO[as_set])
 

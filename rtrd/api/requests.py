@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Final, TypeVar
 
 from aiohttp import web
 
 from rtrd.base.notation import Prefix, parse_prefix, said
+from rtrd.base.text import meant
 
 Answer = TypeVar("Answer", bound=web.StreamResponse)
 T = TypeVar("T")
@@ -46,13 +47,20 @@ def _strict(
         unknown = next((name for name in query if name not in parameters), None)
         if unknown is not None:
             expected = f"expected {', '.join(parameters)}" if parameters else "there are none"
-            raise ValueError(f"{said(unknown)} is not a parameter of {request.path}: {expected}")
+            near = did_you_mean(unknown, parameters)
+            raise ValueError(f"{said(unknown)} is not a parameter of {request.path}: {expected}{near}")
         twice = next((name for name in parameters if name not in LISTS and len(query.getall(name, ())) > 1), None)
         if twice is not None:
             raise ValueError(f"{twice}: given more than once")
         return await handler(request)
 
     return strict
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Say which known word was probably meant; nothing if none is like it."""
+    near = meant(word, known)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def number(request: web.Request, name: str, default: int, most: int, *, least: int = 1) -> int:
@@ -66,7 +74,7 @@ def number(request: web.Request, name: str, default: int, most: int, *, least: i
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
-        raise ValueError(f"{name}: expected {least} to {most}")
+        raise ValueError(f"{name}: expected {least} to {most}, found {said(text)}")
     return int(text)
 
 
@@ -92,5 +100,6 @@ def choice(request: web.Request, name: str, choices: Mapping[str, T]) -> T | Non
     if text is None:
         return None
     if text not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(choices)}")
+        found = f"found {said(text)}{did_you_mean(text, choices)}"
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, {found}")
     return choices[text]

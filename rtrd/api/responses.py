@@ -21,7 +21,7 @@ from rtrd.base.errors import ConflictError, NotReadyError
 from rtrd.base.json_text import encode
 from rtrd.base.peer_process import peer_process
 from rtrd.base.shortages import shortage
-from rtrd.base.text import printable
+from rtrd.base.text import meant, printable
 from rtrd.base.turn import SharedTurn
 
 READ_TIME: Final = 60.0
@@ -180,7 +180,9 @@ _STATUS: Final[Mapping[type[Exception], int]] = {NotReadyError: 503, ConflictErr
 def _http_error(request: web.Request, why: web.HTTPException) -> web.Response:
     path = printable(request.path)
     if isinstance(why, web.HTTPNotFound):
-        return error(404, f"nothing is at {path}")
+        known = {resource.canonical for resource in request.app.router.resources()}
+        near = meant(request.path, known)
+        return error(404, f"nothing is at {path}" + (f"; did you mean {near}?" if near else ""))
     if not isinstance(why, web.HTTPMethodNotAllowed):
         return error(why.status, why.reason)
     answer = error(405, f"{path} only answers {' and '.join(sorted(why.allowed_methods - {'HEAD'}))}")

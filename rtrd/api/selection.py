@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from rtrd.base.notation import Prefix, parse_asn, parse_prefix
+from rtrd.api.requests import did_you_mean
+from rtrd.base.notation import Prefix, parse_asn, parse_prefix, said
 from rtrlib.vrp import VRP
 
 MOST: Final = 100
@@ -75,6 +76,7 @@ def read(request: web.Request) -> Selection:
 
 def _words(name: str, texts: Iterable[str], known: tuple[str, ...]) -> set[str]:
     words = {word for text in texts for word in text.split(",")}
-    if words - set(known):
-        raise ValueError(f"{name}: expected {' or '.join(known)}, several with commas")
+    for word in sorted(words - set(known)):
+        found = f"found {said(word)}{did_you_mean(word, known)}"
+        raise ValueError(f"{name}: expected {' or '.join(known)}, several with commas, {found}")
     return words

@@ -7,9 +7,8 @@ choices), and this module walks the YAML node graph beside them and goes on afte
 from __future__ import annotations
 
 import contextlib
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +17,7 @@ import yaml
 from msgspec import inspect
 
 from rtrd.base.faults import FileFault, Report, Severity
+from rtrd.base.text import meant
 
 MAX_NODES: Final = 20_000
 """Bound on what is walked: aliases can make a small file stand for a huge one."""
@@ -81,15 +81,6 @@ class Schema(msgspec.Struct, frozen=True):
     """What to write where nothing stands for one of these, or a list of them."""
     said_of: Mapping[frozenset[str], str] = {}
     """What to say to whoever writes none of these words, and nothing that is like one."""
-
-
-def meant(word: str, known: Iterable[str]) -> str | None:
-    """Give the known word that a mistyped one probably is."""
-    written = word[:SHOWN].lower().replace("_", "-")
-    near = next(iter(difflib.get_close_matches(written, known, n=1)), None)
-    if near is not None and "valid" in written and ("invalid" in written) != ("invalid" in near):
-        return None  # the opposite is no mistyping
-    return near
 
 
 def shown(text: object) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from rtrd.base.faults import Report
-from rtrd.config.yaml_reader import meant
+from rtrd.base.text import meant
 from rtrd.exabgp.conf_file import Section, Statement, shown
 
 Rule = Callable[[Sequence[str]], bool]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from rtrd.base.faults import Report, Severity
-from rtrd.config.yaml_reader import meant
+from rtrd.base.text import meant
 from rtrd.exabgp.conf_file import Section, Statement, shown
 from rtrd.exabgp.conf_grammar import IPV4_FAMILIES, Rule, address, number, one_of, some
 

@@ -14,7 +14,7 @@ import lzma
 import subprocess
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -23,6 +23,7 @@ from rtrd.base.text import printable
 from rtrlib.children import LastWords
 
 _MAGIC: Final = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst", b"\xfd7zXZ": ".xz"}
+_PIECE: Final = 1 << 16
 
 
 class DumpError(Exception):
@@ -46,6 +47,18 @@ class _Unpacker(Protocol):
     def read1(self, size: int, /) -> bytes: ...
 
 
+class _Decompressor(Protocol):
+    """What unpacks one stream, as it is fed."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
 @contextlib.contextmanager
 def unpacked(path: Path) -> Iterator[Octets]:
     """Open a dump to read what is in it. Raises DumpError, also for what happens to the file while it is read."""
@@ -64,16 +77,45 @@ def _opened(path: Path, file: io.BufferedReader[io.FileIO], kind: str) -> Iterat
         with gzip.GzipFile(fileobj=file) as inside:
             yield _Packed(inside)
     elif kind == ".bz2":
-        with bz2.BZ2File(file) as inside:
-            yield _Packed(inside)
+        yield _Packed(_Streams(file, bz2.BZ2Decompressor))
     elif kind == ".xz":
-        with lzma.LZMAFile(file) as inside:
-            yield _Packed(inside)
+        yield _Packed(_Streams(file, lzma.LZMADecompressor))
     elif kind == ".zst":
         with contextlib.closing(_Zstd(path, file)) as inside:
             yield inside
     else:
         yield file
+
+
+class _Streams:
+    """Streams of bzip2 or xz, one behind another, with zeros after them or without.
+
+    Where what follows a stream is none, Python's own readers are silent, and the rest of a dump would be missing.
+    """
+
+    def __init__(self, file: io.BufferedReader[io.FileIO], begin: Callable[[], _Decompressor]) -> None:
+        """`begin`: gives what unpacks one stream."""
+        self._file = file
+        self._begin = begin
+        self._stream = begin()
+
+    def read1(self, size: int) -> bytes:
+        """Give the next octets; none at the end. EOFError, OSError, lzma.LZMAError."""
+        found = b""
+        while not found:
+            if self._stream.eof:
+                packed = self._stream.unused_data.lstrip(b"\0")
+                while not packed:
+                    if not (packed := self._file.read1(_PIECE)):
+                        return b""
+                    packed = packed.lstrip(b"\0")
+                self._stream = self._begin()
+            elif not self._stream.needs_input:
+                packed = b""
+            elif not (packed := self._file.read1(_PIECE)):
+                raise EOFError
+            found = self._stream.decompress(packed, size)
+        return found
 
 
 class _Packed:

@@ -94,6 +94,7 @@ CHANGED: dict[str, Any] = {
 }
 
 ADDRESS = "expected one as 192.0.2.1 or 2001:db8::1"
+EXCLUDED = "expected routeOrigins or routerKeys or aspas, several with commas"
 
 VRPS = [VRP("192.0.2.0/24", 24, 64500), VRP("198.51.100.0/24", 24, 64501)]
 
@@ -463,6 +464,8 @@ def test_the_first_routes_with_the_number_of_the_others(served: Running) -> None
     ("method", "url", "status", "error"),
     [
         ("GET", "/nothing", 404, "nothing is at /nothing"),
+        ("GET", "/statsu", 404, "nothing is at /statsu; did you mean /status?"),
+        ("GET", "/routes/", 404, "nothing is at /routes/; did you mean /routes?"),
         ("POST", "/status", 405, "/status only answers GET"),
         ("GET", "/accept", 405, "/accept only answers POST"),
     ],
@@ -489,7 +492,17 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
 @pytest.mark.parametrize(
     ("url", "what"),
     [
-        ("/routes?validity=good", "validity: expected one of valid, not-found, invalid, unverified"),
+        ("/routes?validity=good", "validity: expected one of valid, not-found, invalid, unverified, found 'good'"),
+        (
+            "/routes?aspa=unkown",
+            "aspa: expected one of none, valid, invalid, unknown, found 'unkown'; did you mean 'unknown'?",
+        ),
+        ("/routes?leak=yse", "leak: expected one of yes, no, found 'yse'; did you mean 'yes'?"),
+        ("/routes?prefix=10.0.0.0/8&prefix=::/0", "prefix: given more than once"),
+        ("/validity?asn=1&prefix=::/0&asn=2", "asn: given more than once"),
+        ("/events?lsat=5", "'lsat' is not a parameter of /events: expected last; did you mean 'last'?"),
+        ("/status?json", "'json' is not a parameter of /status: there are none"),
+        ("/json?exclude=routerkeys", f"exclude: {EXCLUDED}, found 'routerkeys'; did you mean 'routerKeys'?"),
         ("/routes?prefix=x", "'x' is not a prefix: expected ADDRESS/LENGTH"),
         ("/vrps?prefix=10.0.0.1/8", "'10.0.0.1/8' is not a prefix: it has host bits set, expected 10.0.0.0/8"),
         ("/validity?asn=1", "expected /validity?asn=ASN&prefix=PREFIX"),
@@ -499,7 +512,7 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
         ),
         ("/validity?asn=1&prefix=10.0.0.0/8&path=2&local-role=peer", "the path ends with AS2, but the origin is AS1"),
         ("/api/v1/validity/ASx/10.0.0.0/8", "'ASx' is not an AS number: expected 0 to 4294967295, with or without AS"),
-        ("/routes?covered=1", "covered: expected one of yes, no"),
+        ("/routes?covered=1", "covered: expected one of yes, no, found '1'"),
         ("/routes?neighbor=x", "'x' is not an IP address: expected one as 192.0.2.1 or 2001:db8::1"),
         ("/routes?origin=x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
         ("/routes?address=fe80::1%25eth0", f"'fe80::1%eth0' is an IP address with a zone: {ADDRESS}"),
@@ -508,17 +521,17 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
         ("/vrps?prefix=fe80::1%25eth0", "'fe80::1%eth0' is not a prefix: expected ADDRESS/LENGTH"),
         ("/whatif?vrp=%2Bfe80::%251/64@1", "'fe80::%1/64' is not a prefix: expected ADDRESS/LENGTH"),
         ("/vrps?prefix=" + "1" * 9000, f"'{'1' * 60}...' is not a prefix: expected ADDRESS/LENGTH"),
-        ("/routes?rows=0", "rows: expected 1 to 1000"),
-        ("/routes?rows=1e9", "rows: expected 1 to 1000"),
+        ("/routes?rows=0", "rows: expected 1 to 1000, found '0'"),
+        ("/routes?rows=1e9", "rows: expected 1 to 1000, found '1e9'"),
         ("/vrps?covering=yes", "covering: expected a prefix too"),
         ("/aspas?asn=x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
         ("/json?select-asn=x", "'x' is not an AS number: expected 0 to 4294967295, with or without AS"),
         ("/json?select-prefix=10.0.0.1/8", "'10.0.0.1/8' is not a prefix: it has host bits set, expected 10.0.0.0/8"),
-        ("/json?exclude=roas", "exclude: expected routeOrigins or routerKeys or aspas, several with commas"),
+        ("/json?exclude=roas", f"exclude: {EXCLUDED}, found 'roas'"),
         ("/json?" + "&".join(["select-asn=1"] * 101), "select-prefix, select-asn: expected at most 100 of them"),
-        ("/events?last=x", "last: expected 0 to 99999"),
-        ("/events?last=100000", "last: expected 0 to 99999"),
-        ("/whatif?vrp=%2B192.0.2.0/24@1&rows=10001", "rows: expected 0 to 10000"),
+        ("/events?last=x", "last: expected 0 to 99999, found 'x'"),
+        ("/events?last=100000", "last: expected 0 to 99999, found '100000'"),
+        ("/whatif?vrp=%2B192.0.2.0/24@1&rows=10001", "rows: expected 0 to 10000, found '10001'"),
     ],
 )
 def test_queries_that_make_no_sense(served: Running, url: str, what: str) -> None:

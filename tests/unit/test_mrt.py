@@ -201,6 +201,23 @@ def test_packing_is_told_by_the_first_octets(tmp_path: Path, pack_: Callable[[by
     assert [route.now for route in dump.routes()] == ["valid", "invalid"]
 
 
+@pytest.mark.parametrize("pack_", [gzip.compress, bz2.compress, lzma.compress])
+def test_streams_one_behind_another_are_one_dump(tmp_path: Path, pack_: Callable[[bytes], bytes]) -> None:
+    octets = sample()
+    packed = pack_(octets[:50]) + pack_(b"") + pack_(octets[50:]) + bytes(8)
+    assert [route.now for route in read(tmp_path / "rib", packed).routes()] == ["valid", "invalid"]
+    many = read(tmp_path / "rib", pack_(octets) * 2000 + bytes(200_000))
+    assert len(list(many.routes())) == 4000
+
+
+@pytest.mark.parametrize("pack_", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_stream_that_is_none_behind_another_is_told(tmp_path: Path, pack_: Callable[[bytes], bytes]) -> None:
+    dump = read(tmp_path / "rib", pack_(sample()) + b"x" + pack_(sample())[1:])
+    with pytest.raises(DumpError, match=r"rib: it can't be unpacked further: .* at octet \d+"):
+        list(dump.routes())
+    assert sum(dump.moved.values()) == 2
+
+
 @pytest.mark.skipif(shutil.which("zstd") is None, reason="needs the program zstd")
 def test_zstandard_is_unpacked_by_its_program(tmp_path: Path) -> None:
     packed = subprocess.run(["zstd", "-qc"], input=sample(), stdout=subprocess.PIPE, check=True).stdout

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -109,6 +112,46 @@ def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory,
     assert len(json.loads(table.to_json())["roas"]) == len(table)
     assert table.to_csv().splitlines()[0] + "\n" == HEAD
     assert {path.name for path in folder.iterdir()} == {"a.csv", "a.json", "a.csv.gz"}
+
+
+def test_a_link_stays_one_and_a_file_keeps_its_mode(tmp_path: Path) -> None:
+    file, link = tmp_path / "vrps.json", tmp_path / "link.json"
+    file.write_text("")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    PfxTable().to_json(link)
+    assert link.is_symlink()
+    assert json.loads(file.read_text()) == {"roas": []}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("name", ["fifo", "fifo.gz"])
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path, name: str) -> None:
+    fifo = tmp_path / name
+    os.mkfifo(fifo)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(fifo.read_bytes)
+        assert PfxTable().to_csv(fifo) == ""
+        assert fifo.is_fifo()
+        octets = reading.result(10)
+    assert (gzip.decompress(octets) if name.endswith(".gz") else octets).decode() == HEAD
+    assert list(tmp_path.iterdir()) == [fifo]
+
+
+def test_two_that_write_one_file_are_not_in_each_others_way(tmp_path: Path) -> None:
+    tables = [PfxTable(), PfxTable()]
+    for asn, table in enumerate(tables):
+        table.add_records((asn, f"10.{high}.{low}.0", 24, 24) for high in range(20) for low in range(256))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda turn: tables[turn % 2].to_csv(tmp_path / "vrps.csv"), range(20)))
+    assert (tmp_path / "vrps.csv").read_text() in [table.to_csv() for table in tables]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_where_nothing_can_be_written_the_file_that_was_asked_for_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        PfxTable().to_json(tmp_path / "none" / "vrps.json")
+    assert caught.value.filename == str(tmp_path / "none" / "vrps.json")
 
 
 def _split(prefix: str) -> tuple[str, int]:

@@ -56,7 +56,10 @@ class HistoryStore:
 
     def close(self) -> None:
         """Write what is in memory, if that is possible, and let go of the file."""
-        self._recover(time.monotonic())
+        steady = time.monotonic()
+        self._see_whether_it_is_there(steady)
+        self.try_again()
+        self._recover(steady)
         self._detach()
         self._db.close()
 
@@ -65,6 +68,7 @@ class HistoryStore:
     def write(self, batches: Sequence[Batch], now: float) -> None:
         """Keep changes; `now`: Unix time. Never fails: what can't be on the disk is in memory."""
         steady = time.monotonic()
+        self._see_whether_it_is_there(steady)
         self._recover(steady)
         if self._on_disk:
             try:
@@ -100,6 +104,12 @@ class HistoryStore:
             self.fault = None
         except (sqlite3.Error, StoreError) as error:
             self._fail(error, steady)
+
+    def _see_whether_it_is_there(self, steady: float) -> None:
+        """Let go of a file that somebody took away, or replaced: what is written there ends with us."""
+        if self._path is not None and self._inode not in (None, _inode(self._path)):
+            self._detach()
+            self._fail(StoreError(f"{self._path}: the file was taken away"), steady)
 
     def _attach(self, path: Path) -> None:
         self._inode = _made_ready(path)
@@ -143,18 +153,15 @@ class HistoryStore:
     # -- what is kept
 
     def _tidy(self, now: float) -> None:
-        """Drop what is too old, or too much; see whether the file is still there."""
+        """Drop what is too old, or too much."""
         steady = time.monotonic()
         try:
-            if self._path is not None and self._inode not in (None, _inode(self._path)):
-                self._detach()
-                raise StoreError(f"{self._path}: the file was taken away")  # noqa: TRY301 - as any fault
             self._tables.drop_older("disk" if self._on_disk else "main", now - self.limits[0], MOST_DROPPED)
             if self._on_disk:
                 self._shrink("disk", self.limits[1])
                 self._db.executescript("PRAGMA disk.incremental_vacuum(2000)")  # execute() would free one page of it
                 self._measure()
-        except (sqlite3.Error, StoreError) as error:
+        except sqlite3.Error as error:
             self._fail(error, steady)
 
     def _shrink(self, schema: str, most: int) -> int:

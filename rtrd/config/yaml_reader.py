@@ -262,16 +262,17 @@ class _Walk:
 
     def _bool(self, node: yaml.Node, found: Node) -> None:
         if not isinstance(node, yaml.ScalarNode) or node.tag != f"{_TAG}bool" or node.value not in ("true", "false"):
-            self._expected(node, found.path, "true or false")
+            quoted = isinstance(node, yaml.ScalarNode) and node.style in {"'", '"'} and node.value in {"true", "false"}
+            self._expected(node, found.path, "true or false", "; without quotes" if quoted else "")
             return
         found.value = node.value == "true"
 
     def _number(self, node: yaml.Node, kind: inspect.IntType, found: Node) -> None:
         span = f"{kind.ge} to {kind.le}"
         # YAML 1.1 reads 0323 as octal and 1:30 as ninety: neither is what a person means here.
-        plain = isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}int"
-        if not plain or not re.fullmatch(r"[-+]?(0|[1-9][0-9_]*)", node.value):
-            self._expected(node, found.path, f"a whole number from {span}")
+        like_one = isinstance(node, yaml.ScalarNode) and re.fullmatch(r"[-+]?(0|[1-9][0-9_]*)", node.value)
+        if not like_one or node.tag != f"{_TAG}int":
+            self._expected(node, found.path, f"a whole number from {span}", "; without quotes" if like_one else "")
             return
         digits = node.value.replace("_", "")
         number = int(digits) if len(digits) <= 20 else None

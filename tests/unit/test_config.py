@@ -225,7 +225,10 @@ SERVERS = [
     ),
     ("{host: 192.0.2.10, port: 0}", [".port: 0 is out of range, expected 1 to 65535"]),
     ("{host: 192.0.2.10, port: 0323}", [".port: expected a whole number from 1 to 65535, found '0323'"]),
-    ("{host: 192.0.2.10, port: '323'}", [".port: expected a whole number from 1 to 65535, found '323'"]),
+    (
+        "{host: 192.0.2.10, port: '323'}",
+        [".port: expected a whole number from 1 to 65535, found '323'; without quotes"],
+    ),
     ("{host: 192.0.2.10, port: 3.5}", [".port: expected a whole number from 1 to 65535, found '3.5'"]),
     ("{host: 192.0.2.10, port: true}", [".port: expected a whole number from 1 to 65535, found 'true'"]),
     ("{host: 192.0.2.10, port: }", [".port: expected a whole number from 1 to 65535, found nothing"]),

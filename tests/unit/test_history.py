@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -191,13 +192,26 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(path: Path) -> None:
 def test_a_file_that_was_taken_away_is_made_again(path: Path) -> None:
     store = opened(path)
     path.unlink()
-    store._tidied = -1e9
     store.write([batch(changes())], 1e9)
     assert store.fault == f"{path}: the file was taken away"
     store._failed = -1e9
     store.write([batch(changes(1, base=11))], 1e9)
     assert store.fault is None
     assert path.exists()
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_what_came_after_the_file_was_taken_away_is_kept_at_the_end(path: Path, again: bool) -> None:
+    """Also where the end comes at once, and nothing was written since."""
+    store = opened(path)
+    store.write([batch(changes())], 1e9)
+    shutil.rmtree(path.parent)
+    if again:
+        store.write([batch(changes(1, base=11))], 1e9)
+        assert store.fault == f"{path}: the file was taken away"
+    path.parent.mkdir()
+    store.close()
+    assert len(ask(opened(path), "0.0.0.0/0").ids) == again
 
 
 def test_memory_is_bounded_too() -> None:

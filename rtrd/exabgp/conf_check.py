@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from rtrd.base.faults import FileFault, Severity
-from rtrd.config.yaml_reader import meant
+from rtrd.base.text import meant
 from rtrd.exabgp.conf_file import Section, Statement, last, parse, shown
 from rtrd.exabgp.conf_grammar import Grammar
 from rtrd.exabgp.conf_receivers import ConfiguredSession

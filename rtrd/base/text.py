@@ -21,10 +21,11 @@ def meant(word: str, known: Iterable[str]) -> str | None:
     import difflib  # noqa: PLC0415 - only for mistakes
 
     written = word[:MOST_MEANT].lower().replace("_", "-")
-    near = next(iter(difflib.get_close_matches(written, known, n=1)), None)
-    if near is not None and "valid" in written and ("invalid" in written) != ("invalid" in near):
+    names = {name.lower(): name for name in known}
+    near = next(iter(difflib.get_close_matches(written, names, n=1)), None)
+    if near is None or ("valid" in written and ("invalid" in written) != ("invalid" in near)):
         return None  # the opposite is no mistyping
-    return near
+    return names[near]
 
 
 def printable(text: str, limit: int = MAX_VALUE) -> str:

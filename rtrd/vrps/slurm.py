@@ -20,7 +20,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from rtrd.base.faults import FaultyFileError, FileFault
-from rtrd.base.text import counted, printable
+from rtrd.base.text import counted, meant, printable
 from rtrlib.aspas import ASPA, MOST_PROVIDERS
 from rtrlib.json_lines import Path, line_of
 from rtrlib.vrp import VRP
@@ -156,6 +156,12 @@ BGPSEC_ASSERTIONS: Final = ("locallyAddedAssertions", "bgpsecAssertions")
 
 ASPA_FILTERS: Final = ("validationOutputFilters", "aspaFilters")
 ASPA_ASSERTIONS: Final = ("locallyAddedAssertions", "aspaAssertions")
+_MEMBERS: Final[dict[Path, type[_Members]]] = {
+    (): _FileV2, PREFIX_FILTERS[:1]: _FiltersV2, PREFIX_ASSERTIONS[:1]: _AssertionsV2,
+    PREFIX_FILTERS: _PrefixFilter, BGPSEC_FILTERS: _BgpsecFilter, ASPA_FILTERS: _ASPAFilter,
+    PREFIX_ASSERTIONS: _PrefixAssertion, BGPSEC_ASSERTIONS: _BgpsecAssertion, ASPA_ASSERTIONS: _ASPAAssertion,
+}  # fmt: skip
+"""What an object at a place has."""
 
 
 class File(NamedTuple):
@@ -270,6 +276,10 @@ class _Reader:
         for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", below):
             path = (*path, name or int(index))
         unknown = re.search(r"unknown field `(.*)`$", what, re.DOTALL)
+        if unknown is not None:
+            kind = _MEMBERS.get(tuple(name for name in path if isinstance(name, str)))
+            near = None if kind is None else meant(unknown[1], kind.__struct_encode_fields__)
+            what += f"; did you mean `{near}`?" if near else ""
         self._fault(path, what, (*path, unknown[1]) if unknown else path)
 
     def _fault(self, path: Path, what: str, where: Path | None = None) -> None:

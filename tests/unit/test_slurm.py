@@ -329,6 +329,36 @@ def test_aspas_are_filtered_and_asserted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("place", "member", "hint"),
+    [
+        (("validationOutputFilters", "prefixFilters"), "prefx", "prefix"),
+        (("validationOutputFilters", "bgpsecFilters"), "ski", "SKI"),
+        (("locallyAddedAssertions", "prefixAssertions"), "maxLength", "maxPrefixLength"),
+        (("locallyAddedAssertions", "bgpsecAssertions"), "publicKey", "routerPublicKey"),
+        (("locallyAddedAssertions", "aspaAssertions"), "providerSet", "providerAsns"),
+        (("validationOutputFilters", "aspaFilters"), "customerAs", "customerAsn"),
+        (("validationOutputFilters",), "prefixFilter", "prefixFilters"),
+        ((), "slurmVersions", "slurmVersion"),
+        ((), "nonsense", None),
+    ],
+)
+def test_of_a_member_that_is_nearly_right_the_right_one_is_named(
+    place: tuple[str, ...], member: str, hint: str | None
+) -> None:
+    content = json.loads(of_version_2([], []))
+    at = content
+    for name in place:
+        at = at[name]
+    if isinstance(at, list):
+        at.append({member: 1})
+    else:
+        at[member] = 1
+    found = refused(json.dumps(content).encode())
+    assert f"unknown field `{member}`" in found
+    assert found.endswith(f"; did you mean `{hint}`?" if hint else "`"), found
+
+
+@pytest.mark.parametrize(
     ("entry", "says"),
     [
         ({"customerAsn": 5, "providerAsns": [2, 1]}, "aspaAssertions[0]: providerAsns must ascend: 1 follows 2"),

@@ -7,7 +7,7 @@ validates a route under a VRP of prefix length 0, and accepts IPv4 lengths of 99
 from __future__ import annotations
 
 from collections.abc import Iterable
-from os import PathLike
+from os import PathLike, fspath
 from typing import Final, Self, SupportsIndex
 
 from rtrlib.arguments import PrefixLike, address_of, asn_of, length_of, rows_of, text_of
@@ -45,7 +45,10 @@ class PfxTable(Lookups):
         except VRPFileError as error:
             raise ValueError(str(error)) from None
         table = cls()
-        table._vrps.change(SOURCE, packed)
+        try:
+            table._vrps.change(SOURCE, packed)
+        except ValueError as error:
+            raise ValueError(f"{fspath(path)}: {error}") from None
         return table
 
     def _table(self) -> VRPTable:
@@ -57,7 +60,8 @@ class PfxTable(Lookups):
         """Add a VRP: `asn` may originate `ip`/`min_length`, up to `max_length` bits. False: it is there already.
 
         IpConversionException for what is not an address; ValueError for an AS number or lengths out of range, a max
-        length below the length, or bits set behind the prefix; TypeError for what is not an integer.
+        length below the length, or bits set behind the prefix, or more than 1024 VRPs of exactly one prefix; TypeError
+        for what is not an integer.
         """
         return bool(self._vrps.change(SOURCE, _pack(asn, ip, min_length, max_length)))
 

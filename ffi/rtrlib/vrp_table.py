@@ -21,13 +21,15 @@ from rtrlib.records import SLICE, PFXRecord, record_of, records_in
 from rtrlib.rtr_socket import RTRSocket
 from rtrlib.validation import COVERING, PfxvState, ValidationResult, first_of
 from rtrlib.vrp import PACKED
-from rtrlib.vrp_set import SOURCES, VRPChanges, VRPSet, validities
+from rtrlib.vrp_set import OF_PREFIX, SOURCES, VRPChanges, VRPSet, validities
 
 __all__ = ["VRPTable"]
 
 STATES: Final = tuple(PfxvState)
 FEW: Final = 64
 """Covering VRPs for which there is room without asking twice."""
+_CROWDED: Final = -2
+"""Of vrp_twins_change: too many of one prefix."""
 Change = Callable[[VRPSet], VRPChanges | None]
 
 
@@ -74,9 +76,16 @@ class VRPTable:
             return self._publish(other, lambda one: one.commit(source))
 
     def change(self, source: int, records: bytes | memoryview) -> int:
-        """Put changes of a mirrored source into force at once. Gives how many changed anything."""
+        """Put changes of a mirrored source into force at once. Gives how many changed anything.
+
+        ValueError, and nothing has changed, where the source would have more than OF_PREFIX VRPs of exactly one prefix.
+        """
         with self._write(), ffi.from_buffer(records) as view:
             changed = lib.vrp_twins_change(self._twins, source, view, len(view) // PACKED.size)
+            if changed == _CROWDED:
+                raise ValueError(
+                    f"more than {OF_PREFIX} VRPs of exactly one prefix, which is the most that there may be"
+                )
             if changed < 0:
                 raise MemoryError("no memory for more VRPs")
             return changed

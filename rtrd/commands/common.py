@@ -17,10 +17,11 @@ import msgspec
 from rtrd.base import socket_paths
 from rtrd.base.faults import FaultyFileError
 from rtrd.base.notation import Prefix, parse_address, parse_asn, parse_prefix, said
+from rtrd.base.text import counted
 from rtrd.cli import BAD_USAGE, DONE
 from rtrd.commands import http_client, terminal
 from rtrlib.vrp_entries import VRPFile
-from rtrlib.vrp_set import VRPSet
+from rtrlib.vrp_set import OF_PREFIX, VRPSet
 
 T = TypeVar("T")
 
@@ -101,9 +102,11 @@ def _follow(answer: http_client.Answer, lines: Callable[[http_client.Answer], It
 
 
 def vrp_set_of(records: bytes) -> VRPSet:
-    """Put packed VRPs into force in a set of their own."""
+    """Put packed VRPs into force in a set of their own; says on stderr how many of one prefix are too many for it."""
     vrp_set = VRPSet()
     vrp_set.replace(0, records)
+    if crowded := vrp_set.faults["crowded"]:
+        print(f"rtrd: {counted(crowded, 'VRP')} left out: more than {OF_PREFIX} of exactly one prefix", file=sys.stderr)
     vrp_set.activate([0])
     vrp_set.usable = True
     return vrp_set

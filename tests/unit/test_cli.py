@@ -128,6 +128,14 @@ def test_validate_with_a_file_needs_no_daemon(vrps: Path) -> None:
     assert (found["state"], found["reason"]) == ("invalid", "length")
 
 
+def test_vrps_of_a_file_that_are_too_many_of_one_prefix_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "vrps.json"
+    roas = [{"prefix": "192.0.2.0/24", "maxLength": 24, "asn": asn} for asn in range(1, 1027)]
+    path.write_text(json.dumps({"roas": roas}))
+    done = rtrd("validate", "192.0.2.0/24", "AS64500", "--vrps", str(path))
+    assert done.stderr == "rtrd: 2 VRPs left out: more than 1024 of exactly one prefix\n"
+
+
 def test_validate_with_a_file_that_is_none_ends_with_1(tmp_path: Path) -> None:
     path = tmp_path / "vrps.json"
     done = rtrd("validate", "192.0.2.0/24", "AS64500", "--vrps", str(path))

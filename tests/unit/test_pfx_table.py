@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from rtrlib import IpConversionException, PfxTable, PfxvState
 from rtrlib.records import PFXRecord
 from rtrlib.validation import pack_routes
 from rtrlib.vrp import VRP
+from rtrlib.vrp_set import OF_PREFIX
 from tests.lab import rfc6811
 from tests.lab.strategies import ASNS, prefixes, vrps
 
@@ -169,6 +171,32 @@ def test_validity_is_that_of_rfc_6811(entries: list[VRP], prefix: str, asn: int)
     assert told == covering
     assert result.is_valid == any(reason.as_valid and reason.length_valid for reason in result.reason)
     assert table.validate_many([(asn, address, int(length))]) == [result.state]
+
+
+def test_too_many_of_one_prefix_are_refused_and_nothing_has_changed(tmp_path: Path) -> None:
+    """None is left out without a word, and none is said to be there already that is not."""
+    table = PfxTable()
+    assert table.add_records((asn, "10.0.0.0", 8, 8) for asn in range(OF_PREFIX)) == OF_PREFIX
+    for _ in range(2):
+        with pytest.raises(ValueError, match="more than 1024 VRPs of exactly one prefix"):
+            table.add_record(OF_PREFIX, "10.0.0.0", 8, 8)
+        with pytest.raises(ValueError, match="more than 1024"):
+            table.add_records([(1, "192.0.2.0", 24, 24), (OF_PREFIX, "10.0.0.0", 8, 9)])
+        assert len(table) == OF_PREFIX
+        assert not table.covering("192.0.2.0/24")
+    assert not table.add_record(5, "10.0.0.0", 8, 8)
+    assert table.remove_record(5, "10.0.0.0", 8, 8)
+    assert table.add_record(OF_PREFIX, "10.0.0.0", 8, 8)
+    assert table.validate(OF_PREFIX, "10.0.0.0", 8).is_valid
+    assert table.add_record(1, "192.0.2.0", 24, 24)
+    assert len(table) == len(list(table)) == OF_PREFIX + 1
+
+    path = tmp_path / "vrps.csv"
+    table.to_csv(path)
+    with path.open("a") as file:
+        file.write("AS5,10.0.0.0/8,8,\n")
+    with pytest.raises(ValueError, match=r"/vrps\.csv: more than 1024"):
+        PfxTable.from_file(path)
 
 
 def test_any_number_of_threads(table: PfxTable) -> None:

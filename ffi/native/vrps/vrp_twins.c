@@ -62,10 +62,12 @@ void vrp_twins_forked(struct vrp_twins *twins)
 
 static int change(struct vrpset *set, unsigned source, const void *records, size_t n, struct vrp_list *changes)
 {
-    struct vrp_faults faults;
-    if (vrpset_stage(set, source, records, n, &faults) != 0 || vrpset_commit(set, source) != 0)
+    struct vrp_faults faults = {0};
+    if (vrpset_stage(set, source, records, n, &faults) != 0)
         return -1;
-    return vrpset_apply(set, SIZE_MAX, changes);
+    if (faults.crowded)
+        return -2;
+    return vrpset_commit(set, source) != 0 || vrpset_apply(set, SIZE_MAX, changes) != 0 ? -1 : 0;
 }
 
 int64_t vrp_twins_change(struct vrp_twins *twins, unsigned source, const void *records, size_t n)
@@ -73,8 +75,8 @@ int64_t vrp_twins_change(struct vrp_twins *twins, unsigned source, const void *r
     struct vrp_list changes = {NULL, 0, 0};
     unsigned at = vrp_twins_other(twins);
     struct vrpset *shown = atomic_load(&twins->sets[!at]), *other = atomic_load(&twins->sets[at]);
-    int64_t changed = -1;
-    if (change(other, source, records, n, &changes) == 0) {
+    int64_t changed = change(other, source, records, n, &changes);
+    if (changed == 0) {
         changed = (int64_t)changes.n;
         vrp_twins_show(twins);
         if (change(shown, source, records, n, &changes) != 0)

@@ -23,8 +23,8 @@ void vrp_twins_replace(struct vrp_twins *twins, struct vrpset *set); /* instead 
 /* In the child after a fork, which has no other threads: nobody reads. */
 void vrp_twins_forked(struct vrp_twins *twins);
 
-/* Change records of one source at once, in both sets; how many changed what is in force. -1: no memory, and the sets
- * may differ. */
+/* Change records of one source at once, in both sets; how many changed what is in force. -1: no memory; -2: there
+ * would be more than VRPSET_OF_PREFIX of one prefix, and what is shown is as before. Then the sets may differ. */
 int64_t vrp_twins_change(struct vrp_twins *twins, unsigned source, const void *records, size_t n);
 
 /* The validity of one route (packed as struct vrp), and the VRPs that cover it, both of one moment: how many there are;

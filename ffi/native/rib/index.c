@@ -7,11 +7,12 @@
 #define BLOCK_KEYS 128
 #define IPV4_KEY 5
 #define CACHE_LINE 64
+#define KEYS_SPARE 3 /* octets behind the last key that may be read with it */
 
 struct index_block {
     uint32_t n;
     uint32_t values[BLOCK_KEYS];
-    uint8_t keys[]; /* BLOCK_KEYS * key_size */
+    uint8_t keys[]; /* BLOCK_KEYS * key_size, and KEYS_SPARE */
 };
 
 void index_init(struct index *index, size_t key_size) { *index = (struct index){.key_size = key_size, .version = 1}; }
@@ -52,21 +53,44 @@ static inline uint64_t ipv4_number(const uint8_t *key)
     return (uint64_t)be32toh(address) << 8 | key[sizeof address];
 }
 
-/* How many of the n sorted keys are before `key` (with `equal_too`: or equal to it). Which half a key is in can't be
- * predicted, so the steps of the common case have no branches. */
-static size_t count_before(const uint8_t *keys, size_t n, size_t key_size, const uint8_t *key, bool equal_too)
+/* The same of a key of an array, in one read: what lies behind it (KEYS_SPARE) is shifted away. */
+static inline uint64_t ipv4_number_in(const uint8_t *keys, size_t slot)
+{
+    uint64_t read;
+    memcpy(&read, keys + slot * IPV4_KEY, sizeof read);
+    return be64toh(read) >> (64 - 8 * IPV4_KEY);
+}
+
+static inline void copy_key(uint8_t *to, const uint8_t *key, size_t key_size)
+{
+    if (key_size == IPV4_KEY) /* a size that is known needs no call */
+        memcpy(to, key, IPV4_KEY);
+    else
+        memcpy(to, key, key_size);
+}
+
+static inline bool same_key(const uint8_t *one, const uint8_t *other, size_t key_size)
+{
+    return key_size == IPV4_KEY ? memcmp(one, other, IPV4_KEY) == 0 : memcmp(one, other, key_size) == 0;
+}
+
+/* How many of the n sorted keys are before `end`. Which half it is in can't be predicted, so no step has a branch. */
+static inline size_t ipv4_before(const uint8_t *keys, size_t n, uint64_t end)
 {
     size_t low = 0;
-    if (key_size == IPV4_KEY) {
-        uint64_t end = ipv4_number(key) + equal_too;
-        while (n) {
-            size_t half = n / 2, behind = low + half + 1;
-            bool before = ipv4_number(keys + (low + half) * IPV4_KEY) < end;
-            low = before ? behind : low;
-            n = before ? n - half - 1 : half;
-        }
-        return low;
+    for (size_t half; n > 1; n -= half) {
+        half = n / 2;
+        low += half & -(size_t)(ipv4_number_in(keys, low + half - 1) < end);
     }
+    return low + (n && ipv4_number_in(keys, low) < end);
+}
+
+/* How many of the n sorted keys are before `key` (with `equal_too`: or equal to it). */
+static inline size_t count_before(const uint8_t *keys, size_t n, size_t key_size, const uint8_t *key, bool equal_too)
+{
+    if (key_size == IPV4_KEY)
+        return ipv4_before(keys, n, ipv4_number(key) + equal_too);
+    size_t low = 0;
     for (size_t high = n; low < high;) {
         size_t middle = low + (high - low) / 2;
         int order = order_of(keys + middle * key_size, key, key_size);
@@ -111,16 +135,26 @@ size_t index_fetch(const struct index *index, size_t near, const uint8_t *key)
     return number;
 }
 
-static struct index_position locate(const struct index *index, const uint8_t *key)
+/* Whether a key is, or is to be, at this slot of its block. */
+static bool is_slot_of(const struct index *index, const struct index_block *block, size_t slot, const uint8_t *key)
+{
+    return slot <= block->n && (slot == 0 || order_of(key_at(index, block, slot - 1), key, index->key_size) < 0) &&
+           (slot == block->n || order_of(key_at(index, block, slot), key, index->key_size) >= 0);
+}
+
+/* `slot`: where to look first, if anywhere. */
+static struct index_position locate(const struct index *index, size_t slot, const uint8_t *key)
 {
     if (index->n == 0)
         return (struct index_position){0, 0};
     size_t block = block_of(index, index->near, key);
     const struct index_block *in = index->blocks[block];
-    return (struct index_position){block, count_before(in->keys, in->n, index->key_size, key, false)};
+    if (!is_slot_of(index, in, slot, key))
+        slot = count_before(in->keys, in->n, index->key_size, key, false);
+    return (struct index_position){block, slot};
 }
 
-struct index_position index_seek(const struct index *index, const uint8_t *key) { return locate(index, key); }
+struct index_position index_seek(const struct index *index, const uint8_t *key) { return locate(index, SIZE_MAX, key); }
 
 bool index_at(const struct index *index, struct index_position *position, const uint8_t **key, uint32_t **value)
 {
@@ -146,9 +180,9 @@ uint32_t *index_get(const struct index *index, const uint8_t *key)
 {
     if (index->n == 0)
         return NULL;
-    struct index_position position = locate(index, key);
+    struct index_position position = locate(index, SIZE_MAX, key);
     struct index_block *block = index->blocks[position.block];
-    if (position.slot >= block->n || memcmp(key_at(index, block, position.slot), key, index->key_size) != 0)
+    if (position.slot >= block->n || !same_key(key_at(index, block, position.slot), key, index->key_size))
         return NULL;
     return &block->values[position.slot];
 }
@@ -162,13 +196,13 @@ static struct index_block *make_block(struct index *index, size_t at)
         if (!blocks)
             return NULL;
         index->blocks = blocks;
-        uint8_t *firsts = realloc(index->firsts, room * index->key_size);
+        uint8_t *firsts = realloc(index->firsts, room * index->key_size + KEYS_SPARE);
         if (!firsts)
             return NULL;
         index->firsts = firsts;
         index->room = room;
     }
-    struct index_block *block = malloc(sizeof *block + BLOCK_KEYS * index->key_size);
+    struct index_block *block = malloc(sizeof *block + BLOCK_KEYS * index->key_size + KEYS_SPARE);
     if (!block)
         return NULL;
     block->n = 0;
@@ -212,10 +246,11 @@ uint32_t *index_put(struct index *index, size_t near, const uint8_t *key, uint32
         memcpy(index->firsts, key, index->key_size);
     }
     index->near = near == INDEX_LAST ? index->near : near;
-    struct index_position position = locate(index, key);
+    struct index_position position = locate(index, index->near_slot, key);
     index->near = position.block;
+    index->near_slot = position.slot + 1;
     struct index_block *block = index->blocks[position.block];
-    if (position.slot < block->n && memcmp(key_at(index, block, position.slot), key, index->key_size) == 0)
+    if (position.slot < block->n && same_key(key_at(index, block, position.slot), key, index->key_size))
         return &block->values[position.slot];
     if (block->n == BLOCK_KEYS) {
         if (!split(index, &position))
@@ -223,10 +258,12 @@ uint32_t *index_put(struct index *index, size_t near, const uint8_t *key, uint32
         block = index->blocks[position.block];
     }
     uint8_t *at = key_at(index, block, position.slot);
-    memmove(at + index->key_size, at, (block->n - position.slot) * index->key_size);
-    memmove(block->values + position.slot + 1, block->values + position.slot,
-            (block->n - position.slot) * sizeof *block->values);
-    memcpy(at, key, index->key_size);
+    size_t behind = block->n - position.slot;
+    if (behind) {
+        memmove(at + index->key_size, at, behind * index->key_size);
+        memmove(block->values + position.slot + 1, block->values + position.slot, behind * sizeof *block->values);
+    }
+    copy_key(at, key, index->key_size);
     block->values[position.slot] = fresh;
     block->n++;
     index->version++;
@@ -262,7 +299,7 @@ void index_remove(struct index *index, const uint8_t *key)
 {
     if (!index_get(index, key))
         return;
-    struct index_position position = locate(index, key);
+    struct index_position position = locate(index, SIZE_MAX, key);
     struct index_block *block = index->blocks[position.block];
     block->n--;
     index->version++;

@@ -20,6 +20,7 @@ struct index {
     size_t n, room;
     size_t key_size;
     size_t near;      /* the block where a key was put last: what comes together is often near */
+    size_t near_slot; /* behind it: what comes together is often in order */
     uint64_t version; /* another one after each key that comes or goes; never 0 */
 };
 

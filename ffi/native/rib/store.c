@@ -48,16 +48,23 @@ static void arena_give(struct rib *rib, uint32_t number)
 
 void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST])
 {
-    size_t n = address_size(prefix->family);
-    memcpy(key, prefix->addr, n);
-    key[n] = prefix->len;
+    if (prefix->family == 4) { /* a size that is known needs no call */
+        memcpy(key, prefix->addr, 4);
+        key[4] = prefix->len;
+    } else {
+        memcpy(key, prefix->addr, 16);
+        key[16] = prefix->len;
+    }
 }
 
 struct prefix route_prefix(const struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
     struct prefix prefix = {.len = route->len, .family = route_family(number)};
-    memcpy(prefix.addr, route->addr, address_size(prefix.family));
+    if (prefix.family == 4)
+        memcpy(prefix.addr, route->addr, 4);
+    else
+        memcpy(prefix.addr, route->addr, 16);
     return prefix;
 }
 

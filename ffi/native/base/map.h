@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/pages.h"
+
 #define MAP_START 256
 
 struct map_slot {
@@ -48,7 +50,7 @@ static inline uint64_t *map_put(struct map *map, uint64_t key)
 {
     if (map->used * UINT64_C(2) >= map->room) {
         struct map bigger = {.room = map->room ? map->room * 2 : MAP_START, .used = map->used, .seed = map->seed};
-        bigger.slots = bigger.room ? calloc(bigger.room, sizeof *bigger.slots) : NULL;
+        bigger.slots = bigger.room ? pages_zeroed(bigger.room * sizeof *bigger.slots) : NULL;
         if (!bigger.slots)
             return NULL;
         for (uint32_t i = 0; i < map->room; i++)

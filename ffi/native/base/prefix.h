@@ -4,7 +4,8 @@
  * must be zero, nothing may follow.
  *
  * The folder base/ is what the other folders stand on, and uses none of them: vrp.h (the packed VRP), prefix.h,
- * octets.h (slices of a stranger's octets), map.h (a hash table), siphash.h. Only a map owns memory.
+ * octets.h (slices of a stranger's octets), map.h (a hash table), pages.h (its memory), siphash.h. Only a map owns
+ * memory.
  */
 #ifndef RTRD_PREFIX_H
 #define RTRD_PREFIX_H

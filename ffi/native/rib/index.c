@@ -125,7 +125,7 @@ size_t index_fetch(const struct index *index, size_t near, const uint8_t *key)
 {
     if (index->n == 0)
         return near;
-    near = near == INDEX_LAST ? index->near : near;
+    near = near == INDEX_LAST ? index->near.block : near;
     size_t number = block_of(index, near, key);
     if (number == near)
         return near;
@@ -142,19 +142,28 @@ static bool is_slot_of(const struct index *index, const struct index_block *bloc
            (slot == block->n || order_of(key_at(index, block, slot), key, index->key_size) >= 0);
 }
 
-/* `slot`: where to look first, if anywhere. */
-static struct index_position locate(const struct index *index, size_t slot, const uint8_t *key)
+/* `near`: where to look first. */
+static struct index_position locate(const struct index *index, struct index_position near, const uint8_t *key)
 {
     if (index->n == 0)
         return (struct index_position){0, 0};
-    size_t block = block_of(index, index->near, key);
-    const struct index_block *in = index->blocks[block];
-    if (!is_slot_of(index, in, slot, key))
-        slot = count_before(in->keys, in->n, index->key_size, key, false);
-    return (struct index_position){block, slot};
+    near.block = block_of(index, near.block, key);
+    const struct index_block *in = index->blocks[near.block];
+    if (!is_slot_of(index, in, near.slot, key))
+        near.slot = count_before(in->keys, in->n, index->key_size, key, false);
+    return near;
 }
 
-struct index_position index_seek(const struct index *index, const uint8_t *key) { return locate(index, SIZE_MAX, key); }
+/* Where a key was put last, without its slot: what is looked for is seldom the next one. */
+static struct index_position last_block(const struct index *index)
+{
+    return (struct index_position){index->near.block, SIZE_MAX};
+}
+
+struct index_position index_seek(const struct index *index, const uint8_t *key)
+{
+    return locate(index, last_block(index), key);
+}
 
 bool index_at(const struct index *index, struct index_position *position, const uint8_t **key, uint32_t **value)
 {
@@ -176,15 +185,22 @@ uint32_t *index_ahead(const struct index *index, struct index_position position,
     return position.slot + n < block->n ? &block->values[position.slot + n] : NULL;
 }
 
-uint32_t *index_get(const struct index *index, const uint8_t *key)
+uint32_t *index_get_near(const struct index *index, struct index_position *near, const uint8_t *key)
 {
     if (index->n == 0)
         return NULL;
-    struct index_position position = locate(index, SIZE_MAX, key);
+    struct index_position position = locate(index, *near, key);
     struct index_block *block = index->blocks[position.block];
+    *near = (struct index_position){position.block, position.slot + 1};
     if (position.slot >= block->n || !same_key(key_at(index, block, position.slot), key, index->key_size))
         return NULL;
     return &block->values[position.slot];
+}
+
+uint32_t *index_get(const struct index *index, const uint8_t *key)
+{
+    struct index_position near = last_block(index);
+    return index_get_near(index, &near, key);
 }
 
 /* A new empty block at position `at`; its first key is the caller's to set. */
@@ -245,10 +261,9 @@ uint32_t *index_put(struct index *index, size_t near, const uint8_t *key, uint32
             return NULL;
         memcpy(index->firsts, key, index->key_size);
     }
-    index->near = near == INDEX_LAST ? index->near : near;
-    struct index_position position = locate(index, index->near_slot, key);
-    index->near = position.block;
-    index->near_slot = position.slot + 1;
+    index->near.block = near == INDEX_LAST ? index->near.block : near;
+    struct index_position position = locate(index, index->near, key);
+    index->near = (struct index_position){position.block, position.slot + 1};
     struct index_block *block = index->blocks[position.block];
     if (position.slot < block->n && same_key(key_at(index, block, position.slot), key, index->key_size))
         return &block->values[position.slot];
@@ -299,7 +314,7 @@ void index_remove(struct index *index, const uint8_t *key)
 {
     if (!index_get(index, key))
         return;
-    struct index_position position = locate(index, SIZE_MAX, key);
+    struct index_position position = locate(index, last_block(index), key);
     struct index_block *block = index->blocks[position.block];
     block->n--;
     index->version++;

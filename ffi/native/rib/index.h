@@ -14,16 +14,6 @@
 
 struct index_block;
 
-struct index {
-    struct index_block **blocks;
-    uint8_t *firsts; /* the first key of each block, side by side: what a search reads */
-    size_t n, room;
-    size_t key_size;
-    size_t near;      /* the block where a key was put last: what comes together is often near */
-    size_t near_slot; /* behind it: what comes together is often in order */
-    uint64_t version; /* another one after each key that comes or goes; never 0 */
-};
-
 /* ---- Python sees this ---- */
 
 struct index_position { /* good for one version of the index */
@@ -31,6 +21,15 @@ struct index_position { /* good for one version of the index */
 };
 
 /* ---- only C sees this ---- */
+
+struct index {
+    struct index_block **blocks;
+    uint8_t *firsts; /* the first key of each block, side by side: what a search reads */
+    size_t n, room;
+    size_t key_size;
+    struct index_position near; /* behind the key that was put last: what comes together is often near, and in order */
+    uint64_t version;           /* another one after each key that comes or goes; never 0 */
+};
 
 void index_init(struct index *index, size_t key_size);
 void index_free(struct index *index);
@@ -52,6 +51,8 @@ size_t index_fetch(const struct index *index, size_t near, const uint8_t *key);
  * NULL: no memory. */
 uint32_t *index_put(struct index *index, size_t near, const uint8_t *key, uint32_t fresh);
 uint32_t *index_get(const struct index *index, const uint8_t *key);
+/* The same, where `near` says where to look first; afterwards it is behind the key. Any position will do. */
+uint32_t *index_get_near(const struct index *index, struct index_position *near, const uint8_t *key);
 void index_remove(struct index *index, const uint8_t *key);
 
 uint64_t index_memory(const struct index *index);

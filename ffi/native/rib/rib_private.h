@@ -151,7 +151,8 @@ struct emission {          /* what is to be written next of one NLRI */
     uint32_t previous_run; /* the set that a previous run announced at all the receivers, or ATTRS_NONE */
     uint64_t receivers;
     bool announce;
-    bool plain; /* the receivers are */
+    bool plain;     /* the receivers are */
+    uint32_t chain; /* the first route of its prefix */
 };
 
 #define THRONG_FROM 64
@@ -181,8 +182,10 @@ struct rib {
     struct revalidate revalidate;
     struct judging judging;
     struct covers covers;
-    struct walk purge;          /* of what retired neighbors and forgotten receivers have */
-    struct queue outbox;        /* routes for which something may have to be written */
+    struct walk purge;   /* of what retired neighbors and forgotten receivers have */
+    struct queue outbox; /* routes for which something may have to be written */
+    struct index_position
+        turn[2];                /* where the prefix is whose turn it was last, by family: the next one is often near */
     struct queue parked;        /* those of them that wait for the next send barrier */
     uint64_t plain[2];          /* receivers that take no path ids, by family */
     uint64_t turning;           /* receivers for which that is about to change */

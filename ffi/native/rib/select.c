@@ -283,7 +283,7 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
             inherit(rib, group, best, want & ~route->advertised);
         uint64_t old = route->bits & group->outdated ? route->advertised & group->receivers & ~rib->up : 0;
         if (old) {
-            *out = (struct emission){best, ATTRS_NONE, old, false, group->plain};
+            *out = (struct emission){best, ATTRS_NONE, old, false, group->plain, group->chain};
             return true;
         }
         uint64_t need = (route->bits & group->outdated ? want : want & ~route->advertised) & rib->up;
@@ -291,7 +291,7 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
             need = route_alike_at(rib, best, need); /* it may be advertised to some of them, each in its words */
         if (need) {
             uint32_t previous_run = previous_run_at(rib, group, &need);
-            *out = (struct emission){best, previous_run, need, true, group->plain};
+            *out = (struct emission){best, previous_run, need, true, group->plain, group->chain};
             return true;
         }
         kept |= route->advertised & want;
@@ -302,17 +302,28 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
         uint64_t lost;
         uint32_t number = next_withdrawn(rib, group, kept, previous_run != 0, &lost);
         if (number != NO_ROUTE) {
-            *out = (struct emission){number, ATTRS_NONE, lost, false, group->plain};
+            *out = (struct emission){number, ATTRS_NONE, lost, false, group->plain, group->chain};
             return true;
         }
     }
     return false;
 }
 
+/* The first route of the prefix of a route whose turn it is. */
+static uint32_t chain_in_turn(struct rib *rib, uint32_t number)
+{
+    struct prefix prefix = route_prefix(rib, number);
+    uint8_t key[INDEX_KEY_MOST];
+    prefix_key(&prefix, key);
+    size_t family = family_at(prefix.family);
+    const uint32_t *first = index_get_near(&rib->prefixes[family], &rib->turn[family], key);
+    return first ? *first : NO_ROUTE;
+}
+
 bool emission_next(struct rib *rib, uint32_t number, struct emission *out)
 {
     *out = (struct emission){.number = number};
-    uint32_t chain = chain_of_route(rib, number);
+    uint32_t chain = chain_in_turn(rib, number);
     for (int plain = 0; plain < 2; plain++) {
         struct group group = group_of(rib, number, chain, plain != 0);
         if (group.receivers && group_emission(rib, &group, out))
@@ -331,8 +342,7 @@ bool emission_next(struct rib *rib, uint32_t number, struct emission *out)
 void emission_apply(struct rib *rib, const struct emission *emission)
 {
     struct route *route = route_at(rib, emission->number);
-    uint32_t chain = chain_of_route(rib, emission->number);
-    const struct group found = group_of(rib, emission->number, chain, emission->plain), *group = &found;
+    const struct group found = group_of(rib, emission->number, emission->chain, emission->plain), *group = &found;
     FOR_HEARD (i) {
         no_longer_advertised(rib, i, emission->receivers);
     }

@@ -3,14 +3,12 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
+#include "base/pages.h"
 #include "vrps/vrpset_table.h"
 
 #define TABLE_START 16
-#define LINE 64        /* of the cache: no entry lies in two */
-#define HUGE (2 << 20) /* a large page: a look-up needs no walk through the page tables */
 #define TOUCHED_MOST 16384
 
 /* ---- entries ----------------------------------------------------------------------------------------------- */
@@ -35,7 +33,7 @@ static int table_resize(struct vrpset *set, struct table *table)
     while (room < UINT32_C(1) << 30 && (uint64_t)room * 5 < ((uint64_t)alive + 1) * 8)
         room *= 2;
     size_t size = room * sizeof(struct entry);
-    struct entry *entries = aligned_alloc(size < HUGE ? LINE : HUGE, size);
+    struct entry *entries = pages_zeroed(size);
     struct crowd **crowds = table->crowds_n ? malloc(table->crowds_n * sizeof(struct crowd *)) : NULL;
     if (!entries || (table->crowds_n && !crowds)) {
         free(entries);
@@ -43,9 +41,6 @@ static int table_resize(struct vrpset *set, struct table *table)
         return -1;
     }
     uint32_t crowds_n = 0;
-    if (size >= HUGE)
-        madvise(entries, size, MADV_HUGEPAGE);
-    memset(entries, 0, room * sizeof *entries);
     for (uint32_t i = 0; i < table->room; i++) {
         const struct entry *old = &table->entries[i];
         bool is_mark = old->crowd && old->len != NO_LENGTH, kept = keeps(set, table, old);

@@ -7,7 +7,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 
 from bench import counting, lines
@@ -22,12 +21,11 @@ COUNT = 5000
 LIMIT = 120.0
 
 
-def encode(routes: Iterable[lines.Route], packing: int, count: int) -> list[bytes]:
-    """Give so many UPDATEs at most, each of exactly `packing` prefixes."""
-    packed = (one for one in lines.packed_routes(routes, packing) if len(one[3]) == packing)
+def encode(packed: Iterable[lines.Packed]) -> list[bytes]:
+    """Give the UPDATEs."""
     return [
         update(lines.attributes_of(origin, which), lines.NEXT_HOP_V6 if is_ipv6 else PEER, prefixes)
-        for origin, which, is_ipv6, prefixes in islice(packed, count)
+        for origin, which, is_ipv6, prefixes in packed
     ]
 
 

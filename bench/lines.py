@@ -108,8 +108,12 @@ def _attributes_text(one: Attributes, dialect: Dialect) -> str:
     return ", ".join(parts)
 
 
-def packed_routes(routes: Iterable[Route], packing: int) -> Iterator[tuple[int, int, bool, list[str]]]:
-    """Group routes as UPDATEs carry them: origin, number of the attribute set, IPv6 or not, at most `packing` prefixes.
+Packed: TypeAlias = tuple[int, int, bool, list[str]]
+"""What an UPDATE carries: origin, number of the attribute set, IPv6 or not, prefixes."""
+
+
+def packed_routes(routes: Iterable[Route], packing: int) -> Iterator[Packed]:
+    """Group routes as UPDATEs carry them, at most `packing` prefixes.
 
     A group goes out when it is full; what is left goes at the end.
     """
@@ -129,10 +133,15 @@ def packed_routes(routes: Iterable[Route], packing: int) -> Iterator[tuple[int, 
 
 def updates(routes: Iterable[Route], packing: int, speaker: Speaker = Speaker()) -> Iterator[bytes]:  # noqa: B008
     """Give a line for each UPDATE, LF included."""
+    return told(packed_routes(routes, packing), speaker)
+
+
+def told(packed: Iterable[Packed], speaker: Speaker) -> Iterator[bytes]:
+    """Give the line for each UPDATE, LF included."""
     texts: dict[tuple[int, int], str] = {}
     dialect, peer, peer_as = speaker
     front, back = _frame(speaker)
-    for counter, (origin, which, is_ipv6, prefixes) in enumerate(packed_routes(routes, packing), start=1):
+    for counter, (origin, which, is_ipv6, prefixes) in enumerate(packed, start=1):
         attributes = texts.get((origin, which))
         if attributes is None:
             attributes = _attributes_text(attributes_of(origin, which, peer_as), dialect)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 
 import msgspec
 
@@ -21,11 +21,16 @@ COUNT = 60_000
 """Lines of one measurement."""
 PACKINGS = (1, 5, 20)
 """Prefixes of a line."""
+REAL = 7
+"""Prefixes of a line at most where a table comes as it is packed: it has so many routes with the same attributes."""
 SHARE = 0.01
 """What a line of packets mode may cost at most, beside ExaBGP itself."""
 OCTETS = {1: 3.0, 5: 5.0, 20: 8.0}
 """What a line of packets mode may cost at most, by its prefixes, beside a typed decode of the line and of its hex."""
+EXABGPS = ("5.0.15",)
+"""Those that are measured themselves."""
 EXABGP = "ExaBGP itself"
+OURS, DECODE = "rtrd, all processes", "msgspec, typed, and the octets"
 PARSED = "rtrd, all processes, a parsed line"
 VALIDITY, INSERT = "the validity of its routes alone", "its prefixes into a set of Python's"
 
@@ -143,39 +148,62 @@ def ours(setting: Setting, port: int, stream: list[bytes]) -> float:
         return (usage.cpu() - begin) / len(stream) * 1e6
 
 
+def chosen(setting: Setting, packing: int) -> list[lines.Packed]:
+    """Give the UPDATEs of exactly so many prefixes; REAL: any, from all over the table."""
+    packed = lines.packed_routes(setting.table, packing)
+    if packing == REAL:
+        every = list(packed)
+        return every[:: -(-len(every) // COUNT)]
+    return list(islice((one for one in packed if len(one[3]) == packing), COUNT))
+
+
+def _title(dialect: str, packed: list[lines.Packed], packing: int) -> str:
+    name = f"CPU of a line of ExaBGP {dialect}"
+    if packing == REAL:
+        prefixes = sum(len(prefixes) for *_, prefixes in packed) / len(packed)
+        return f"{name} as a table comes, {prefixes:.1f} prefixes"
+    return f"{name} with {packing} prefix{'es' if packing > 1 else ''}"
+
+
+def _beside_exabgp(setting: Setting, packed: list[lines.Packed]) -> tuple[str, Callable[[], float]]:
+    """Give what measures ExaBGP itself, with UPDATEs from all over those of the lines, and how many they are."""
+    sent = emitting.encode(packed[:: -(-len(packed) // setting.sized(emitting.COUNT))])
+    told = f"ExaBGP with a real peer and a helper that only counts, {len(sent):,} UPDATEs."
+    return told, partial(emitting.spent, setting.folder, sent)
+
+
 def measure(setting: Setting) -> list[Comparison]:
     found = []
     vrps = b"".join(setting.vrps)
     vrp_set = set_of(vrps)
+    packings = PACKINGS[1:2] if setting.short else (*PACKINGS, REAL)
     with ScriptedCache(vrps) as cache:
-        for dialect in lines.DIALECTS:
-            for packing in PACKINGS[1:2] if setting.short else PACKINGS:
-                made = lines.updates(setting.table, packing, lines.Speaker(dialect))
-                stream = [line for line in made if line.count(b'"nlri"') == packing]
-                stream = list(islice(stream, COUNT))
-                if not stream:
-                    continue  # so small a table has no AS with as many routes
-                print(f"CPU of a line, {packing} prefixes, {dialect}, us", flush=True)
-                octets = list(map(lines.in_octets, stream))
+        for dialect, packing in product(lines.DIALECTS, packings):
+            packed = chosen(setting, packing)
+            if not packed or (packing == REAL and dialect not in EXABGPS):
+                continue  # so small a table has no AS with as many routes; or there is nothing to compare with
+            name = _title(dialect, packed, packing)
+            print(f"{name}, us", flush=True)
+            stream = list(lines.told(packed, lines.Speaker(dialect)))
+            octets = list(map(lines.in_octets, stream))
+            measures: dict[str, Callable[[], float]] = {OURS: partial(ours, setting, cache.port, octets)}
+            if packing != REAL:
                 floor = Floor(vrp_set, stream)
-                measures: dict[str, Callable[[], float]] = {
-                    "rtrd, all processes": partial(ours, setting, cache.port, octets),
-                    "msgspec, typed, and the octets": partial(bare_octets, octets),
+                measures |= {
+                    DECODE: partial(bare_octets, octets),
                     VALIDITY: floor.validity,
                     INSERT: floor.insert,
                     PARSED: partial(ours, setting, cache.port, stream),
                     "msgspec, typed, of a parsed line": partial(bare, stream),
                 }
-                if dialect == "5.0.15":
-                    sent = emitting.encode(setting.table, packing, setting.sized(emitting.COUNT))
-                    measures[EXABGP] = partial(emitting.spent, setting.folder, sent)
-                rounds = interleaved(setting.rounds, measures)
-                share = {"rtrd, all processes": rounds["rtrd, all processes"], EXABGP: rounds.pop(EXABGP, [])}
-                plural = "es" if packing > 1 else ""
-                name = f"CPU of a line of ExaBGP {dialect} with {packing} prefix{plural}"
+            told = ""
+            if dialect in EXABGPS:
+                told, measures[EXABGP] = _beside_exabgp(setting, packed)
+            rounds = interleaved(setting.rounds, measures)
+            share = {OURS: rounds[OURS], EXABGP: rounds.pop(EXABGP, [])}
+            if packing != REAL:
                 notes = [f"{len(stream):,} lines; no route and no attribute set is known before.", FLOOR]
-                found.append(Comparison(name, "us", rounds, "msgspec, typed, and the octets", OCTETS[packing], notes))
-                if share[EXABGP]:
-                    told = f"ExaBGP with a real peer and a helper that only counts, {len(sent):,} UPDATEs."
-                    found.append(Comparison(f"{name}, beside ExaBGP's own", "us", share, EXABGP, SHARE, [told]))
+                found.append(Comparison(name, "us", rounds, DECODE, OCTETS[packing], notes))
+            if told:
+                found.append(Comparison(f"{name}, beside ExaBGP's own", "us", share, EXABGP, SHARE, [told]))
     return found

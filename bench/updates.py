@@ -18,7 +18,7 @@ from rtrlib.vrp import VRP, pack
 from rtrlib.vrp_set import VRPSet
 
 COUNT = 60_000
-"""Lines of one measurement."""
+"""Lines of one measurement, unless they are of the whole table."""
 PACKINGS = (1, 5, 20)
 """Prefixes of a line."""
 REAL = 7
@@ -149,11 +149,10 @@ def ours(setting: Setting, port: int, stream: list[bytes]) -> float:
 
 
 def chosen(setting: Setting, packing: int) -> list[lines.Packed]:
-    """Give the UPDATEs of exactly so many prefixes; REAL: any, from all over the table."""
+    """Give the UPDATEs of exactly so many prefixes; REAL: all of the table."""
     packed = lines.packed_routes(setting.table, packing)
     if packing == REAL:
-        every = list(packed)
-        return every[:: -(-len(every) // COUNT)]
+        return list(packed)
     return list(islice((one for one in packed if len(one[3]) == packing), COUNT))
 
 

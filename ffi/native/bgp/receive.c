@@ -1,5 +1,7 @@
 #include "bgp/receive.h"
 
+#define FETCHED 8 /* routes of a run, early: as many as most have */
+
 /* ---- what is left out --------------------------------------------------------------------------------------- */
 
 /* What all addresses are that have these first `len` bits; BGP_UNICAST, too, of a prefix that covers others: a default
@@ -85,16 +87,27 @@ static uint32_t count(const struct bgp_run *run)
     return n;
 }
 
+/* Begins to fetch what the first routes of a run will read. */
+static void fetch(const struct rib *rib, const struct bgp_run *run)
+{
+    struct octets rest = run->nlri;
+    struct nlri nlri;
+    for (int i = 0; i < FETCHED && bgp_next_route(&rest, run, &nlri); i++)
+        rib_fetch(rib, &nlri);
+}
+
 /* The number of the run's attribute set, held; ATTRS_NONE: no memory, or `full`: it is one too many. */
 static uint32_t hold_set(struct rib *rib, uint32_t neighbor, struct bgp_update *update,
                          const struct bgp_session *session, const struct bgp_run *run, bool *full)
 {
     struct octets key = bgp_set_key(update, session, run);
-    uint32_t number = rib_attrs_find(rib, key.at, key.n);
+    uint32_t hash = rib_attrs_hash(rib, key.at, key.n);
+    fetch(rib, run);
+    uint32_t number = rib_attrs_find_by(rib, hash, key.at, key.n);
     struct attrs_summary summary;
     *full = number == ATTRS_NONE && !rib_attrs_fit(rib, neighbor, key.n);
     if (number == ATTRS_NONE && !*full && bgp_summarize(key, rib_summary_terms(rib), update->scratch, &summary))
-        number = rib_attrs_add_for(rib, neighbor, key.at, key.n, &summary);
+        number = rib_attrs_add_for(rib, neighbor, hash, key.at, key.n, &summary);
     if (number != ATTRS_NONE)
         rib_attrs_hold(rib, number);
     return number;

@@ -52,7 +52,14 @@ static uint32_t hash_key(const struct attrs_table *table, const uint8_t *key, si
     return (uint32_t)siphash(table->secret, key, n);
 }
 
-static uint32_t find(const struct attrs_table *table, uint32_t hash, const void *key, size_t n)
+uint32_t attrs_hash(const struct attrs_table *table, const void *key, size_t n)
+{
+    uint32_t hash = hash_key(table, key, n);
+    __builtin_prefetch(&table->buckets[hash & (table->buckets_n - 1)]);
+    return hash;
+}
+
+uint32_t attrs_find(const struct attrs_table *table, uint32_t hash, const void *key, size_t n)
 {
     uint32_t number = table->buckets[hash & (table->buckets_n - 1)];
     for (; number != ATTRS_NONE; number = table->sets[number].next) {
@@ -61,11 +68,6 @@ static uint32_t find(const struct attrs_table *table, uint32_t hash, const void 
             break;
     }
     return number;
-}
-
-uint32_t attrs_find(const struct attrs_table *table, const void *key, size_t n)
-{
-    return find(table, hash_key(table, key, n), key, n);
 }
 
 static uint32_t take_number(struct attrs_table *table)
@@ -86,16 +88,13 @@ static uint32_t take_number(struct attrs_table *table)
     return table->n++;
 }
 
-uint32_t attrs_add(struct attrs_table *table, uint32_t owner, const void *key, size_t n,
+uint32_t attrs_add(struct attrs_table *table, uint32_t owner, uint32_t hash, const void *key, size_t n,
                    const struct attrs_summary *summary)
 {
-    uint32_t hash = hash_key(table, key, n), number = find(table, hash, key, n);
-    if (number != ATTRS_NONE)
-        return number;
     if (table->used >= table->buckets_n)
         grow_buckets(table);
     uint8_t *copy = n <= UINT32_MAX >> 1 ? malloc(n ? n : 1) : NULL;
-    number = copy ? take_number(table) : ATTRS_NONE;
+    uint32_t number = copy ? take_number(table) : ATTRS_NONE;
     if (number == ATTRS_NONE) {
         free(copy);
         return ATTRS_NONE;

@@ -44,10 +44,13 @@ struct attrs_table {
 int attrs_init(struct attrs_table *table); /* -1: no memory, or no secret */
 void attrs_free(struct attrs_table *table);
 
-uint32_t attrs_find(const struct attrs_table *table, const void *key, size_t n); /* ATTRS_NONE: no such set */
-/* The number of the set, which is made if it is new: with no reference yet, at the expense of `owner` (ATTRS_NONE:
- * nobody's). ATTRS_NONE: no memory. */
-uint32_t attrs_add(struct attrs_table *table, uint32_t owner, const void *key, size_t n,
+/* The hash of a key; what attrs_find will read with it begins to be fetched. */
+uint32_t attrs_hash(const struct attrs_table *table, const void *key, size_t n);
+uint32_t attrs_find(const struct attrs_table *table, uint32_t hash, const void *key,
+                    size_t n); /* ATTRS_NONE: no such set */
+/* The number of a set that there is not yet: with no reference, at the expense of `owner` (ATTRS_NONE: nobody's).
+ * ATTRS_NONE: no memory. */
+uint32_t attrs_add(struct attrs_table *table, uint32_t owner, uint32_t hash, const void *key, size_t n,
                    const struct attrs_summary *summary);
 void attrs_hold(struct attrs_table *table, uint32_t number);
 void attrs_release(struct attrs_table *table, uint32_t number); /* the last one ends the set */

@@ -174,6 +174,8 @@ static bool announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const s
     return true;
 }
 
+void rib_fetch(const struct rib *rib, const struct nlri *nlri) { vrpset_fetch_lengths(rib->set, &nlri->prefix); }
+
 size_t rib_announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri, size_t n,
                     struct route_faults *faults)
 {

@@ -76,17 +76,28 @@ uint64_t rib_memory(const struct rib *rib)
 
 /* ---- attribute sets ------------------------------------------------------------------------------------------ */
 
-uint32_t rib_attrs_find(const struct rib *rib, const void *key, size_t n) { return attrs_find(&rib->attrs, key, n); }
+uint32_t rib_attrs_find(const struct rib *rib, const void *key, size_t n)
+{
+    return attrs_find(&rib->attrs, attrs_hash(&rib->attrs, key, n), key, n);
+}
 
 uint32_t rib_attrs_add(struct rib *rib, const void *key, size_t n, const struct attrs_summary *summary)
 {
-    return attrs_add(&rib->attrs, ATTRS_NONE, key, n, summary);
+    uint32_t hash = attrs_hash(&rib->attrs, key, n), number = attrs_find(&rib->attrs, hash, key, n);
+    return number != ATTRS_NONE ? number : attrs_add(&rib->attrs, ATTRS_NONE, hash, key, n, summary);
 }
 
-uint32_t rib_attrs_add_for(struct rib *rib, uint32_t neighbor, const void *key, size_t n,
+uint32_t rib_attrs_hash(const struct rib *rib, const void *key, size_t n) { return attrs_hash(&rib->attrs, key, n); }
+
+uint32_t rib_attrs_find_by(const struct rib *rib, uint32_t hash, const void *key, size_t n)
+{
+    return attrs_find(&rib->attrs, hash, key, n);
+}
+
+uint32_t rib_attrs_add_for(struct rib *rib, uint32_t neighbor, uint32_t hash, const void *key, size_t n,
                            const struct attrs_summary *summary)
 {
-    return attrs_add(&rib->attrs, rib->neighbors[neighbor].owner, key, n, summary);
+    return attrs_add(&rib->attrs, rib->neighbors[neighbor].owner, hash, key, n, summary);
 }
 
 void rib_set_attrs_most(struct rib *rib, uint64_t octets) { rib->attrs_most = octets; }

@@ -341,9 +341,14 @@ uint64_t rib_attrs_memory(const struct rib *rib); /* of those */
 /* For decoders of UPDATEs. They read one whole before its first route is touched, and hold its sets meanwhile. */
 
 const struct summary_terms *rib_summary_terms(const struct rib *rib);
-/* Whether a neighbor may have one more set, of n octets; and rib_attrs_add at its expense. */
+/* The hash of a set's key, by which it is found; what that will read begins to be fetched, as with rib_fetch what
+ * rib_announce of a route will read: what the one waits for comes while the others are looked at. */
+uint32_t rib_attrs_hash(const struct rib *rib, const void *key, size_t n);
+void rib_fetch(const struct rib *rib, const struct nlri *nlri);
+uint32_t rib_attrs_find_by(const struct rib *rib, uint32_t hash, const void *key, size_t n);
+/* Whether a neighbor may have one more set, of n octets; and a set that there is not yet, at its expense. */
 bool rib_attrs_fit(const struct rib *rib, uint32_t neighbor, size_t n);
-uint32_t rib_attrs_add_for(struct rib *rib, uint32_t neighbor, const void *key, size_t n,
+uint32_t rib_attrs_add_for(struct rib *rib, uint32_t neighbor, uint32_t hash, const void *key, size_t n,
                            const struct attrs_summary *summary);
 void rib_attrs_hold(struct rib *rib, uint32_t attrs);
 void rib_attrs_release(struct rib *rib, uint32_t attrs); /* the last one ends the set */

@@ -404,7 +404,9 @@ class Engine:
                 return None
             for part in self._parts_of(command):
                 advertised = part.previous_run is not None and self._advertised_by(part.previous_run, part)
-                beside = self.local_routes.beside(part) if self.local_routes.any else (part,)
+                # Its attributes are looked at here: where there is no such route, not even a call is made.
+                others = self.local_routes.rib.routes or self.local_routes.replaced
+                beside = self.local_routes.beside(part) if others else (part,)
                 self._parts += () if advertised else beside
         self._interrupted = True
         return None

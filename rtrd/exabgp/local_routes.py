@@ -9,7 +9,9 @@ asked now and then, as long as the list is short, since it takes ExaBGP time tha
 
 from __future__ import annotations
 
-from rtrd.exabgp.adj_rib_text import BEGIN, read_advertised
+from collections.abc import Iterable
+
+from rtrd.exabgp.adj_rib_text import BEGIN, Advertised, read_advertised
 from rtrd.exabgp.startup import ADVERTISED
 from rtrd.policy import normal
 from rtrd.rib.engine import Engine
@@ -20,6 +22,8 @@ EVERY = 300.0
 """Seconds between two lists."""
 AFTER_UP = 2.0
 """Seconds after a session came up: what is sent is told to those that listen to it by then."""
+WHILE_DEAF = 60.0
+"""Seconds between two lists while ExaBGP does not what it is told."""
 MOST = 5000
 """Routes that a list may have, ours among them: ExaBGP takes about a second for them, sending in between."""
 
@@ -35,7 +39,13 @@ class LocalRoutesList:
         self._engine = engine
         self._next = now + EVERY
         self._listed: set[LocalRoute] = set()
-        self._ours: set[LocalRoute] = set()  # of these, with a route that rtrd announced
+        self._ours: dict[LocalRoute, list[Advertised]] = {}  # of these, what rtrd announced
+        self.deaf: dict[str, str] = {}
+        """Neighbors at which ExaBGP does not what it is told, with a prefix of which it should be something else."""
+        self._still = False  # nothing waited to be written when the list was asked for
+        self._left: set[LocalRoute] = set()  # in the last list, though rtrd announces none there
+        self._again: set[LocalRoute] = set()  # announced again, and not listed since
+        self._in_vain: set[LocalRoute] = set()  # of these, a second time
         self._written: set[str] = set()  # prefixes of which a command was written since the list was asked for
         self._missing: set[LocalRoute] = set()  # in the last list
         self._of_others: set[LocalRoute] = set()  # in the last list, instead of ours
@@ -52,9 +62,11 @@ class LocalRoutesList:
         self.due = self._next = now + EVERY
         if len(self._engine.table) * max(1, len(self._engine.receivers)) + self._engine.local_routes.rib.routes > MOST:
             self._engine.local_routes.replaced = set()  # nobody looks any more
+            self.deaf = {}
             return None
         self.due = None
-        self._listed, self._ours = set(), set()
+        self._listed, self._ours = set(), {}
+        self._still = not self._engine.table.state.waiting and not self._engine.table.state.parked
         self._written = set()
         self._engine.local_routes.list_begins()
         return ADVERTISED
@@ -74,7 +86,7 @@ class LocalRoutesList:
             route = LocalRoute(normal(advertised.neighbor), advertised.prefix.partition(" ")[0])
             self._listed.add(route)
             if advertised.ours:
-                self._ours.add(route)
+                self._ours.setdefault(route, []).append(advertised)
         if advertised is not None and not advertised.ours:
             self._engine.local_routes.listed(advertised.neighbor, advertised.prefix, *advertised.as_sent)
         return True
@@ -86,22 +98,51 @@ class LocalRoutesList:
     def removed(self, now: float) -> list[LocalRoute]:
         """Give what rtrd announced and two lists in a row do not have, the last of which is whole and has just ended.
 
-        From here on it counts as not announced. The path ids of a prefix are not told apart.
+        From here on it counts as not announced. The path ids of a prefix are not told apart. What is missing again, and
+        what is still there though rtrd withdrew it, says that ExaBGP is `deaf` there.
         """
         if len(self._engine.table) > MOST:
             return []
-        announced = {route for route in self._announced() if route.prefix not in self._written}
+        all_announced = self._announced()
+        announced = {route for route in all_announced if route.prefix not in self._written}
         missing = announced - self._listed
-        of_others = announced & self._listed - self._ours
+        of_others = announced & self._listed - self._ours.keys()
         replaced = self._engine.local_routes.replaced = of_others & (self._of_others | self.replaced)
         self._of_others = of_others
         removed = missing & self._missing
         self._missing = missing - removed
-        if self._missing or of_others - replaced:
+        left = self._left_over(all_announced)
+        self._again &= missing
+        self._in_vain = (removed | self._in_vain) & self._again
+        stay = left & self._left
+        self._withdraw(stay)
+        deaf = sorted(stay | self._in_vain)
+        self.deaf = {route.neighbor: route.prefix for route in reversed(deaf)}
+        self._again |= removed
+        unsure = self._missing or of_others - replaced or left - self._left
+        self._left = left
+        if unsure:
             self.soon(now)
+        elif self.deaf:
+            self.due = self._next = min(self._next, now + WHILE_DEAF)
         for neighbor, prefix in removed:
             self._engine.removed(neighbor, prefix)
         return sorted(removed)
+
+    def _left_over(self, announced: set[LocalRoute]) -> set[LocalRoute]:
+        """Give what the list has of rtrd's that rtrd has withdrawn, at neighbors that are up, if that is certain."""
+        left = {route for route in self._ours.keys() - announced if route.prefix not in self._written}
+        if not self._still:
+            left &= self._left  # its withdraw may wait
+        return {route for route in left if self._engine.receivers.up(route.neighbor)}
+
+    def _withdraw(self, routes: Iterable[LocalRoute]) -> None:
+        """Have what rtrd announced withdrawn once more: in the next session ExaBGP does what it is told."""
+        for route in sorted(routes):
+            for one in self._ours[route]:
+                if one.attributes is not None:
+                    self._engine.advertised_before(one.neighbor, one.prefix, one.attributes)
+        self._engine.previous_run.release()
 
     def _announced(self) -> set[LocalRoute]:
         bits = {one: bit for one, bit in self._engine.receivers.bits.items() if one not in self.forgetful}

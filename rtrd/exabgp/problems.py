@@ -38,6 +38,19 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
     for address in sorted(router.startup.without_as):
         what = f"routes of {address} that router {name} had before rtrd started wait: the neighbor's AS is not known"
         yield Problem(what, None, "warning", f"no AS {name} {address}")
+    yield from _of_list(router)
+    for address in sorted(router.engine.full):
+        what = f"routes of {address} at router {name} are left out: its attribute sets would have more octets than"
+        yield Problem(f"{what} `max-attributes`", None, "warning", f"full {name} {address}")
+
+
+def _of_list(router: ExaBGP) -> Iterator[Problem]:
+    """Give what the list of what ExaBGP would send shows."""
+    name = router.engine.name
+    for address, prefix in sorted(router.local_list.deaf.items()):
+        what = f"ExaBGP {name} takes commands for {address}, and does not act on them: what is sent for {prefix} is not"
+        what += " what rtrd told it; a new session with the neighbor ends that (ExaBGP 4.2 after `clear adj-rib out`)"
+        yield Problem(what, None, "critical", f"deaf {name} {address}")
     replaced = router.local_list.replaced
     for address in sorted({route.neighbor for route in replaced}):
         prefixes = sorted(route.prefix for route in replaced if route.neighbor == address)
@@ -45,9 +58,6 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
         what = f"router {name} sends {address} another route for {prefixes[0]} than rtrd announced{more}: its"
         what += " configuration or another process announced the prefix later, and the last one stands"
         yield Problem(what, None, "warning", f"replaced {name} {address}")
-    for address in sorted(router.engine.full):
-        what = f"routes of {address} at router {name} are left out: its attribute sets would have more octets than"
-        yield Problem(f"{what} `max-attributes`", None, "warning", f"full {name} {address}")
 
 
 def _why_refused(router: ExaBGP) -> str:

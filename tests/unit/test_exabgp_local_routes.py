@@ -4,7 +4,7 @@ import pytest
 
 from rtrd.config import Action, PolicyRule
 from rtrd.config.types import Address
-from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, LocalRoutesList
+from rtrd.exabgp.local_routes import AFTER_UP, EVERY, MOST, WHILE_DEAF, LocalRoutesList
 from rtrd.exabgp.startup import ADVERTISED
 from rtrd.policy import Policy
 from rtrd.rib.bgp_events import Update
@@ -150,6 +150,57 @@ def test_what_somebody_else_announced_instead_of_ours_is_said_while_it_lasts() -
         assert story.command() is None, "the last one that was announced stands"
     assert story.lists(theirs, OURS) == []
     assert story.list.replaced == set(), "both are sent, by path id"
+
+
+def test_what_is_listed_though_rtrd_withdrew_it_says_that_exabgp_is_deaf() -> None:
+    """ExaBGP 4.2 after `clear adj-rib out`: it takes commands and sends nothing by them until the session ends."""
+    story = Announced()
+    assert story.lists(OURS) == []
+    tell(story.engine, Update(FEEDER, ["10.0.0.0/8"], [], 0))
+    command = story.command()
+    assert command is not None
+    assert story.lists(OURS, between=command) == []
+    story.lists(OURS)
+    assert story.list.deaf == {}, "it may have been withdrawn a moment ago"
+    assert story.list.due == story.now + AFTER_UP
+    for _ in range(2):
+        story.lists(OURS)
+        assert story.list.deaf == {PEER: "10.0.0.0/8"}
+        assert story.list.due == story.now + WHILE_DEAF
+        again = story.command()
+        assert again is not None
+        assert (again.announce, again.prefixes) == (False, "10.0.0.0/8"), "in a new session it is heard"
+    story.engine.reachable(PEER, up=False)
+    story.lists(OURS)
+    assert story.list.deaf == {}, "while it is down nothing is sent"
+    story.engine.reachable(PEER, up=True)
+    story.lists()
+    assert story.list.deaf == {}
+
+
+def test_what_waits_to_be_withdrawn_is_left_over_by_nobody() -> None:
+    story = Announced()
+    tell(story.engine, Update(FEEDER, ["10.0.0.0/8"], [], 0))
+    story.work()
+    assert story.engine.table.state.waiting
+    for _ in range(2):
+        story.lists(OURS)
+    assert story.list.deaf == {}
+
+
+def test_what_is_announced_again_in_vain_says_so_too() -> None:
+    story = Announced()
+    for expected in ([], ["10.0.0.0/8"]) * 2:
+        assert story.list.deaf == {}
+        assert story.lists() == expected
+        if expected:
+            assert story.command() is not None
+    for _ in range(2):
+        assert story.list.deaf == {PEER: "10.0.0.0/8"}
+        story.lists()
+        story.command()
+    story.lists(OURS)
+    assert story.list.deaf == {}
 
 
 def test_somebody_else_s_route_goes_with_ours_only_if_it_is_not_known() -> None:

@@ -212,6 +212,13 @@ async def test_who_has_no_section_for_rtrd_is_not_said_to_lack_a_word_in_it(stag
     assert "write `api { processes [ rtrd ]; neighbor-changes;" in what
 
 
+async def test_an_exabgp_that_does_not_act_on_what_it_takes(stage: Stage) -> None:
+    stage.well()
+    stage.router.local_list.deaf = {"192.0.2.2": "10.0.0.0/8"}
+    ((severity, what),) = stage.problems
+    assert (severity, "takes commands for 192.0.2.2, and does not act on them" in what) == ("critical", True)
+
+
 async def test_somebody_else_s_routes_instead_of_ours(stage: Stage) -> None:
     stage.well()
     own = stage.router.engine.local_routes

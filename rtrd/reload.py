@@ -17,6 +17,7 @@ from rtrd import config
 from rtrd.base import log
 from rtrd.base.faults import FaultyFileError, FileFault
 from rtrd.base.file_thread import PATIENCE, in_thread
+from rtrd.base.files import absolute
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.systemd_notify import Notifier
 from rtrd.base.tls import TLSError
@@ -132,7 +133,7 @@ class Reloading:
             renew()
         self._routers.look_again()
         asked = self._caches.retry_failed() + await self._caches.reread_keys()
-        return Reloaded(str(self._path.absolute()), changes, [str(cache) for cache in asked])
+        return Reloaded(str(absolute(self._path)), changes, [str(cache) for cache in asked])
 
     async def _apply(self, new: Config) -> None:
         old = self.in_force

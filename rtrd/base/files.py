@@ -22,6 +22,14 @@ _KINDS: Final = (
 )
 
 
+def absolute(path: Path) -> Path:
+    """Give a path from the root on; as it is where the folder that it starts from was removed meanwhile."""
+    try:
+        return path.absolute()
+    except FileNotFoundError:
+        return path
+
+
 class NotAFileError(OSError):
     """A folder, FIFO, socket or device stands where a file belongs; `strerror` says which."""
 

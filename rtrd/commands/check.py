@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from rtrd.base import socket_paths
 from rtrd.base.clock import timestamp
 from rtrd.base.faults import FileFault, Severity
-from rtrd.base.files import read_file
+from rtrd.base.files import absolute, read_file
 from rtrd.base.text import counted, printable
 from rtrd.base.tls import TLSError, server_context
 from rtrd.cli import BAD_USAGE, DONE
@@ -94,7 +94,7 @@ def _check_readable(args: argparse.Namespace) -> Iterator[FileFault]:
 def _runs(checked: conf_check.Checked, file: str) -> bool:
     """Tell whether ExaBGP itself runs rtrd with this configuration, and so as its own user."""
     named = [_options(words) for _, words in checked.commands if words[1:2] == ("run",)]
-    return any(Path(one.get("-c") or one.get("--config") or "/") == Path(file).absolute() for one in named)
+    return any(Path(one.get("-c") or one.get("--config") or "/") == absolute(Path(file)) for one in named)
 
 
 def _check_file(args: argparse.Namespace, findings: list[FileFault], *, in_exabgp: bool) -> Examined:
@@ -221,7 +221,7 @@ def _check_commands(settings: Config, args: argparse.Namespace, checked: conf_ch
         if words[1:2] == ("attach",) and (socket := options.get("--socket", socket_paths.DEFAULT_SOCKET)):
             if Path(socket) != settings.control:
                 wrong = f"attaches at {socket}, but `control` of {args.file} is {settings.control}"
-        elif (named := options.get("-c", options.get("--config"))) and Path(named) != Path(args.file).absolute():
+        elif (named := options.get("-c", options.get("--config"))) and Path(named) != absolute(Path(args.file)):
             wrong = f"runs rtrd with {named}, not with {args.file}"
         name = options.get("--name", attach.NAME)
         if words[1:2] == ("attach",) and settings.routers and name not in settings.routers:

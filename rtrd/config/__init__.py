@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.faults import FaultyFileError, FileFault, Report
-from rtrd.base.files import read_file
+from rtrd.base.files import absolute, read_file
 from rtrd.config import checks, rule_checks
 from rtrd.config.mapping import Mapping
 from rtrd.config.nats import (
@@ -355,7 +355,7 @@ def _check_config(found: Node, report: Report) -> None:
 
 
 def _examine(text: str, path: Path) -> Examined:
-    folder = path.absolute().parent
+    folder = absolute(path).parent
     schema = Schema(
         root=Config,
         leaves={

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from rtrd.base.files import absolute
+
 USER: Final = "rtrd"
 """The user of systemd/rtrd.service."""
 EXABGP_UNIT: Final = "exabgp.service"
@@ -67,9 +69,9 @@ def _account(user: str | None, of_unit: Callable[[], str | None]) -> Account:
 
 def unit_of(config: Path) -> str:
     """Give the unit that reads this file."""
-    absolute = config.absolute()
-    instance = absolute.parent == Path("/etc/rtrd") and absolute.name != "rtrd.yaml"
-    return f"rtrd@{absolute.stem}.service" if instance else "rtrd.service"
+    path = absolute(config)
+    instance = path.parent == Path("/etc/rtrd") and path.name != "rtrd.yaml"
+    return f"rtrd@{path.stem}.service" if instance else "rtrd.service"
 
 
 def _user_of(unit: str) -> str | None:

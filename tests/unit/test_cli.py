@@ -136,6 +136,17 @@ def test_vrps_of_a_file_that_are_too_many_of_one_prefix_are_told(tmp_path: Path)
     assert done.stderr == "rtrd: 2 VRPs left out: more than 1024 of exactly one prefix\n"
 
 
+@pytest.mark.parametrize(
+    "words", ["check rtrd.yaml", "check --exabgp exabgp.conf", "run -c rtrd.yaml", "slurm check slurm.json"]
+)
+def test_where_the_folder_was_removed_that_one_is_in_nothing_is_there(tmp_path: Path, words: str) -> None:
+    (tmp_path / "gone").mkdir()
+    argv = ["sh", "-c", 'cd "$0" && rmdir "$0" && exec "$@"', str(tmp_path / "gone"), str(RTRD), *words.split()]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (cli.BAD_USAGE, "")
+    assert done.stderr == f"{words.rsplit(maxsplit=1)[-1]}: cannot be read: No such file or directory\n"
+
+
 def test_validate_with_a_file_that_is_none_ends_with_1(tmp_path: Path) -> None:
     path = tmp_path / "vrps.json"
     done = rtrd("validate", "192.0.2.0/24", "AS64500", "--vrps", str(path))

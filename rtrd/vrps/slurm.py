@@ -12,6 +12,7 @@ import base64
 import ipaddress
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
@@ -26,6 +27,7 @@ from rtrlib.json_lines import Path, line_of
 from rtrlib.vrp import VRP
 from rtrlib.vrp_entries import SPKI_SIZE, RouterKey
 from rtrlib.vrp_filters import VRPFilter, parse_prefix
+from rtrlib.vrp_set import OF_PREFIX
 
 MOST_FAULTS: Final = 20
 """How many faults of a file are described; the others are only counted."""
@@ -239,15 +241,25 @@ class _Reader:
             self._invalid((), error)
             return None
         filters, assertions = file.validation_output_filters, file.locally_added_assertions
+        vrps = self._entries(PREFIX_ASSERTIONS, assertions.prefix_assertions, _PrefixAssertion, _assertion)
+        self._want_room(vrps)
         return Slurm(
             self._entries(PREFIX_FILTERS, filters.prefix_filters, _PrefixFilter, _filter),
-            self._entries(PREFIX_ASSERTIONS, assertions.prefix_assertions, _PrefixAssertion, _assertion),
+            vrps,
             self._entries(BGPSEC_FILTERS, filters.bgpsec_filters, _BgpsecFilter, _key_filter),
             self._entries(BGPSEC_ASSERTIONS, assertions.bgpsec_assertions, _BgpsecAssertion, _key_assertion),
             _comments(filters.prefix_filters),
             _comments(assertions.prefix_assertions),
             *self._aspas(filters, assertions),
         )
+
+    def _want_room(self, vrps: Sequence[VRP]) -> None:
+        """Report what the VRP set would leave out. Other files can't add to it: they would overlap."""
+        if len(vrps) > OF_PREFIX:
+            normal = {vrp._replace(prefix=str(ipaddress.ip_network(vrp.prefix))) for vrp in vrps}
+            prefix, count = Counter(vrp.prefix for vrp in normal).most_common(1)[0]
+            if count > OF_PREFIX:
+                self._fault(PREFIX_ASSERTIONS, f"{count} of {prefix}, at most {OF_PREFIX} of one prefix are possible")
 
     def _aspas(self, filters: _Filters, assertions: _Assertions) -> tuple[tuple[int, ...], tuple[ASPA, ...]]:
         if not (isinstance(filters, _FiltersV2) and isinstance(assertions, _AssertionsV2)):

@@ -15,6 +15,7 @@ from rtrlib.json_lines import line_of
 from rtrlib.vrp import VRP
 from rtrlib.vrp_entries import RouterKey
 from rtrlib.vrp_filters import VRPFilter
+from rtrlib.vrp_set import OF_PREFIX
 from tests.lab.slurm_text import slurm_text
 from tests.lab.strategies import filters, vrps
 
@@ -313,6 +314,16 @@ def refused(data: bytes) -> str:
     with pytest.raises(SlurmError) as found:
         parse("slurm.json", data)
     return str(found.value)
+
+
+def test_more_assertions_of_one_prefix_than_can_be_in_force_are_refused() -> None:
+    """One that is left out would make its routes invalid; the others of that prefix cover them."""
+    some = [("10.0.0.0/8", 8, asn) for asn in range(OF_PREFIX)]
+    others = [("10.0.0.0/9", 9, 1), ("2001:db8::/32", 32, 1)]
+    again = [("10.0.0.0/8", 8, 0)]
+    assert len(parse("slurm.json", slurm_text(assertions=some + others + again).encode()).slurm.assertions) == 1027
+    found = refused(slurm_text(assertions=[*some, ("10.0.0.0/8", 9, 0)], indent=None).encode())
+    assert found.endswith(".prefixAssertions: 1025 of 10.0.0.0/8, at most 1024 of one prefix are possible")
 
 
 def test_aspas_are_filtered_and_asserted() -> None:

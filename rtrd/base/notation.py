@@ -31,8 +31,17 @@ def parse_asn(text: str) -> int:
     """
     match = re.fullmatch(r"(?:[Aa][Ss])?([0-9]{1,10})", text)
     if match is None or int(match[1]) >= 1 << 32:
-        raise ValueError(f"{said(text)} is not an AS number: expected 0 to 4294967295, with or without AS")
+        expected = _without_dot(text) or "0 to 4294967295, with or without AS"
+        raise ValueError(f"{said(text)} is not an AS number: expected {expected}")
     return int(match[1])
+
+
+def _without_dot(text: str) -> str | None:
+    """Say how an AS number of two halves (asdot, RFC 5396) is written here; None: it is none."""
+    halves = re.fullmatch(r"(?:[Aa][Ss])?([0-9]{1,5})\.([0-9]{1,5})", text)
+    if halves is None or max(int(halves[1]), int(halves[2])) >= 1 << 16:
+        return None
+    return f"{(int(halves[1]) << 16) + int(halves[2])}, without a dot"
 
 
 def unmapped(text: str) -> IPv4Address | IPv6Address:
@@ -59,6 +68,24 @@ def parse_address(text: str, *, zone: bool = False) -> str:
     return str(address)
 
 
+def _with_length(text: str) -> str | None:
+    """Say how a prefix with a mask is written here; None: it is none."""
+    if not re.fullmatch(r"[0-9.]{7,15}/[0-9.]{7,15}", text):
+        return None
+    try:
+        return str(IPv4Network(text, strict=False))
+    except ValueError:
+        return None
+
+
+def _right_length(text: str) -> str | None:
+    """Say which lengths an address may have; None: there is no address."""
+    try:
+        return f"a length of 0 to {ipaddress.ip_address(text.partition('/')[0]).max_prefixlen}"
+    except ValueError:
+        return None
+
+
 def parse_prefix(text: str) -> Prefix:
     """Parse `ADDRESS/LENGTH`; a single address is a prefix of its full length.
 
@@ -67,11 +94,11 @@ def parse_prefix(text: str) -> Prefix:
 
     """
     if not re.fullmatch(r"[0-9A-Fa-f:.]{1,45}(/[0-9]{1,3})?", text):
-        raise ValueError(f"{said(text)} is not a prefix: expected ADDRESS/LENGTH")
+        raise ValueError(f"{said(text)} is not a prefix: expected {_with_length(text) or 'ADDRESS/LENGTH'}")
     try:
         found = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"{said(text)} is not a prefix: expected ADDRESS/LENGTH") from None
+        raise ValueError(f"{said(text)} is not a prefix: expected {_right_length(text) or 'ADDRESS/LENGTH'}") from None
     if found.network_address != ipaddress.ip_address(text.partition("/")[0]):
         raise ValueError(f"{said(text)} is not a prefix: it has host bits set, expected {found}")
     return found

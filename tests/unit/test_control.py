@@ -504,6 +504,12 @@ def test_routes_by_neighbor_origin_and_cover(served: Running) -> None:
         ("/status?json", "'json' is not a parameter of /status: there are none"),
         ("/json?exclude=routerkeys", f"exclude: {EXCLUDED}, found 'routerkeys'; did you mean 'routerKeys'?"),
         ("/routes?prefix=x", "'x' is not a prefix: expected ADDRESS/LENGTH"),
+        ("/vrps?prefix=10.0.0.0/33", "'10.0.0.0/33' is not a prefix: expected a length of 0 to 32"),
+        ("/vrps?prefix=2001:db8::/129", "'2001:db8::/129' is not a prefix: expected a length of 0 to 128"),
+        ("/vrps?prefix=10.1.0.0/255.255.0.0", "'10.1.0.0/255.255.0.0' is not a prefix: expected 10.1.0.0/16"),
+        ("/vrps?prefix=10.1.0.0/255.0.255.0", "'10.1.0.0/255.0.255.0' is not a prefix: expected ADDRESS/LENGTH"),
+        ("/routes?origin=AS1.10", "'AS1.10' is not an AS number: expected 65546, without a dot"),
+        ("/routes?origin=1.65536", "'1.65536' is not an AS number: expected 0 to 4294967295, with or without AS"),
         ("/vrps?prefix=10.0.0.1/8", "'10.0.0.1/8' is not a prefix: it has host bits set, expected 10.0.0.0/8"),
         ("/validity?asn=1", "expected /validity?asn=ASN&prefix=PREFIX"),
         (

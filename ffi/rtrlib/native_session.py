@@ -25,6 +25,7 @@ from rtrlib.rtr_pdus import (
     ASPA_VERSION,
     HEADER,
     PDU_NAMES,
+    REPORT_LEAST,
     ErrorCode,
     Header,
     PDUType,
@@ -242,7 +243,10 @@ class NativeSession:
     def _checked(self, header: Header, pdu: bytes) -> int:
         """Check a header; gives how many octets of the PDU are wanted. _Wrong: it ends the session."""
         if header.type == PDUType.ERROR_REPORT:
-            return max(16, min(header.length, PDU_LIMIT))
+            if header.length < REPORT_LEAST:  # no report is answered by one (RFC 8210 section 5.11)
+                what = f"the cache sent a PDU of a wrong length: Error Report of {header.length} octets"
+                raise _Wrong(ErrorCode.CORRUPT_DATA, what)
+            return min(header.length, PDU_LIMIT)
         if not self._agreed and header.type == PDUType.SERIAL_NOTIFY:
             return 12  # of whatever version (RFC 8210 section 7)
         version = header.version

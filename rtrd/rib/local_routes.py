@@ -226,11 +226,6 @@ class LocalRoutes:
 
     # -- questions
 
-    @property
-    def any(self) -> bool:
-        """Whether there is one, known or announced over one of rtrd's."""
-        return bool(self.rib.routes or self.replaced)
-
     def counts(self) -> dict[str, dict[str, int]]:
         """How many routes have which validity, by neighbor; what a rule had withdrawn is among them."""
         return {address: self.table.counts(number) for address, number in self.sessions.items()}

@@ -324,6 +324,16 @@ def test_an_error_report_may_be_long(story: Story, size: int) -> None:
     assert said.startswith("ended, refused: the cache reports error 1, internal error: the disk is full?")
 
 
+@pytest.mark.parametrize("length", [0, 8, 15])
+@pytest.mark.parametrize("first", [b"", response()])
+def test_an_error_report_that_is_too_short_ends_it_at_once_and_is_not_answered(length: int, first: bytes) -> None:
+    story = Story()
+    story.hears()
+    said = story.hears(first + pdu(10, length=length))
+    assert said[-1] == f"ended, protocol: the cache sent a PDU of a wrong length: Error Report of {length} octets"
+    assert story.sent == b""
+
+
 def test_reserved_bits_are_ignored() -> None:
     story = Story()
     announced, withdrawn = prefix(ONE, flags=0x81), prefix(SIX, flags=0x80)

@@ -27,6 +27,8 @@ from rtrlib.aspa_answer import LEFT_OUT
 MIB: Final = 1 << 20
 PAUSE: Final = 0.005
 """Seconds between two looks whether what was heard is done with, before more is read."""
+CLOCK: Final = 1.0
+"""Seconds between two looks of the manager at most: it sees then that the wall clock was set."""
 AFTER_FAULT: Final = 1.0
 """Seconds after which the manager is driven on though it raised: something may be due, with nothing to read."""
 
@@ -145,6 +147,7 @@ class Caches:
         seconds: float | None = AFTER_FAULT
         try:
             seconds = PAUSE if self._effective.task_queue.tasks else self.manager.dispatch()
+            seconds = min(CLOCK if seconds is None else seconds, CLOCK) if self._open else seconds
             self.kept.look(self.manager)
             self._watch(on=True)
         except MemoryError:

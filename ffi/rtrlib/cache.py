@@ -145,6 +145,22 @@ class Cache:
         self.release()
         self._drop_data()
 
+    def clock_was_set(self, seconds: int) -> None:
+        """Show the same moments, now that the wall clock was set forward by so many seconds, or back."""
+        moments = (
+            "last_sync",
+            "last_update",
+            "since",
+            "next_attempt",
+            "expires",
+            "aspas_expire",
+            "lower_version_until",
+        )
+        shown = {name: getattr(self.socket, name) for name in moments}
+        self.socket.write(**{name: moment + seconds for name, moment in shown.items() if moment})
+        if (last := self.socket.last_fault) is not None:
+            self.socket.write(last_fault=last._replace(time=last.time + seconds))
+
     def release(self) -> None:
         """Disconnect for good; what the cache said counts until it expires, or `stop`."""
         self.started = False

@@ -32,6 +32,8 @@ READ_LIMIT: Final = 64 << 10
 TURN_LIMIT: Final = 128 << 10
 """Bytes that one `dispatch` handles, a few milliseconds of work."""
 REAP_EVERY: Final = 1.0
+STEP: Final = 2
+"""Seconds by which the wall clock is off what it should be before that counts as set: it is slewed, too."""
 CLOSE_WAIT: Final = 2.0
 
 
@@ -57,6 +59,7 @@ class Dispatcher:
         self._intervals = intervals
         self._connect = connect
         self._wall = wall
+        self._wall_ahead = wall() - clock()
         self._given = groups
         self._caches: dict[int, Cache] = {}
         """By number; also those that left, as long as their VRPs count."""
@@ -169,6 +172,7 @@ class Dispatcher:
         if self._epoll is None:
             return None
         now = self._clock()
+        self._see_whether_the_clock_was_set(now)
         unread = self._read(now)
         for cache in tuple(self._caches.values()):
             # A cache whose bytes still wait cannot be called silent.
@@ -238,6 +242,14 @@ class Dispatcher:
     def _new_failover(self) -> Failover:
         caches = [frozenset(socket.index for socket in group.sockets) for group in self._groups]
         return Failover(caches, self._start_timeout, self._intervals.retry)
+
+    def _see_whether_the_clock_was_set(self, now: float) -> None:
+        """Keep the moments that caches show right: one from before the wall clock was set would be of no use."""
+        step = round(self._wall() - now - self._wall_ahead)
+        if abs(step) >= STEP:
+            self._wall_ahead += step
+            for cache in self._caches.values():
+                cache.clock_was_set(step)
 
     def _read(self, now: float) -> set[int]:
         """One turn for each cache that has something; returns those for which there was no time."""

@@ -215,8 +215,13 @@ class EffectiveVRPs:
 
     # -- the snapshot
 
+    @property
+    def has_begun(self) -> bool:
+        """Caches or the snapshot count, or the last of them did."""
+        return bool(self._active) or self.snapshot_used or self.vrp_set.usable
+
     def use_snapshot(self) -> None:
-        """Put what is staged for SNAPSHOT into force; it counts until caches do."""
+        """Put what is staged for SNAPSHOT into force, if no cache counts yet; it counts until caches do."""
         self.task_queue.do(self._use_snapshot())
 
     def snapshot_expired(self) -> None:
@@ -237,14 +242,15 @@ class EffectiveVRPs:
 
         These are the caches that are in sync; when none is, those that still count. The oldest sync among them dates
         the snapshot, so that nothing in it lives longer than it would have here. While the guard holds what they say,
-        there is nothing: a restart must not be a way around it. Nor is there while the set changes.
+        there is nothing: a restart must not be a way around it. Nor is there while the set changes. Of caches that have
+        no VRPs an empty one is made: what they had before is not in force, and must not come back by a restart.
         """
         if self.task_queue.tasks or (self.guard is not None and self.guard.pending):
             return None
         counting = [cache for index, cache in self._active.items() if index in self._live]
         caches = [cache for cache in counting if cache.in_sync] or counting
         dates = [cache.last_update for cache in caches if cache.last_update]
-        if not dates or not any(self.vrp_set.count_source(cache.index) for cache in caches):
+        if not dates:
             return None
         return [cache.index for cache in caches], min(dates)
 
@@ -358,6 +364,10 @@ class EffectiveVRPs:
         self._put_in_force(changes, name)
 
     def _use_snapshot(self) -> Generator[None]:
+        if self._active:  # it came late, since the clock was wrong
+            self.aspa_set.sources.discard(SNAPSHOT)
+            yield from self.vrp_set.apply_discard(SNAPSHOT)
+            return
         self.snapshot_used = True
         yield from self.vrp_set.apply_commit(SNAPSHOT)
         self.aspa_set.sources.commit(SNAPSHOT)

@@ -38,6 +38,15 @@ class SnapshotError(Exception):
     """A snapshot that can't be used or written; the text says which and why."""
 
 
+class ToComeError(SnapshotError):
+    """One that is dated ahead of the clock, which may be wrong: without a battery it begins in the past."""
+
+    def __init__(self, what: str, date: int) -> None:
+        """`date`: its Unix time."""
+        super().__init__(what)
+        self.date = date
+
+
 class Snapshot(NamedTuple):
     """What a snapshot holds."""
 
@@ -92,7 +101,7 @@ def decode(data: bytes, now: float, expire: float) -> Snapshot:
 
 def _check_date(date: int, now: float, expire: float) -> None:
     if date > now + SKEW:
-        raise SnapshotError(f"it is dated {date - now:.0f} s ahead of the clock")
+        raise ToComeError(f"it is dated {date - now:.0f} s ahead of the clock", date)
     if now - date >= expire:
         raise SnapshotError(f"it is {now - date:.0f} s old, and VRPs count for {expire:.0f} s (caches.expire)")
 
@@ -135,6 +144,8 @@ def read(path: Path, now: float, expire: float) -> Snapshot | None:
         raise SnapshotError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         return decode(data, now, expire)
+    except ToComeError as error:
+        raise ToComeError(f"{path}: {error}", error.date) from error
     except SnapshotError as error:
         raise SnapshotError(f"{path}: {error}") from error
 
@@ -157,6 +168,23 @@ def why_no_folder(folder: Path) -> str | None:
     if not folder.is_dir():
         return f"{folder}: there is no such folder"
     return None if os.access(folder, os.W_OK | os.X_OK) else f"{folder}: rtrd may not write there"
+
+
+class Age:
+    """How old VRPs are whose date is known, while the wall clock may be set at any time: pure.
+
+    By the wall clock, for only that knows how long the host was off; and at least as old as they were when they were
+    first looked at, and as much older as the steady clock says. So they live no longer since the clock was set back.
+    """
+
+    def __init__(self, date: float, wall: float, steady: float) -> None:
+        """Begin now. `date`: Unix time."""
+        self._date = date
+        self._born = steady - max(0.0, wall - date)
+
+    def now(self, wall: float, steady: float) -> float:
+        """Give it in seconds."""
+        return max(wall - self._date, steady - self._born)
 
 
 class Schedule:

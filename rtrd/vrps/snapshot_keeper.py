@@ -15,7 +15,7 @@ from rtrd.base.shortages import shortage
 from rtrd.vrps import snapshot
 from rtrd.vrps.copying import copy
 from rtrd.vrps.effective import EffectiveVRPs
-from rtrd.vrps.snapshot import Schedule, Snapshot, SnapshotError
+from rtrd.vrps.snapshot import Age, Schedule, Snapshot, SnapshotError, ToComeError
 from rtrlib import aspas
 from rtrlib.vrp import PACKED
 from rtrlib.vrp_set import SNAPSHOT
@@ -39,10 +39,11 @@ class SnapshotKeeper:
         self._expire = expire
         self._schedule = Schedule(expire)
         self._date: int | None = None  # of what is on the disk
-        self._aspas_date: int | None = None  # of the ASPAs that are used
+        self._used: Age | None = None  # of the VRPs that were loaded, while the VRP set still has them
+        self._aspas_used: Age | None = None  # of the ASPAs that are used
+        self._to_come: int | None = None  # the date of one that was refused, and may be good once the clock is right
         self._fault: str | None = None
         self._gone = False  # the folder, or what may be done there
-        self._held = False  # the VRP set still has the snapshot's VRPs
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -51,9 +52,13 @@ class SnapshotKeeper:
         try:
             found = await in_thread(LONG, snapshot.read, self._path, self._clock.wall(), self._expire)
         except (SnapshotError, OSError) as error:
+            self._to_come = error.date if isinstance(error, ToComeError) else None
             self._fault = _said(self._path, error)
             logger.error("the snapshot is not used; rtrd starts without VRPs", why=self._fault)  # noqa: TRY400
             return
+        await self._use(found)
+
+    async def _use(self, found: Snapshot | None) -> None:
         if found is None:
             logger.info("no snapshot yet", path=str(self._path))
             return
@@ -63,11 +68,11 @@ class SnapshotKeeper:
             vrp_set.stage(SNAPSHOT, records[at : at + _SLICE])
             await asyncio.sleep(0)
         if found.aspas:
-            self._aspas_date = found.aspas_date
+            self._aspas_used = self._age_of(found.aspas_date)
             self._effective.aspa_set.sources.stage(SNAPSHOT, aspas.union_of(bytes(found.aspas)))
         self._date = found.date
+        self._used = self._age_of(found.date)
         self._effective.snapshot_expires = found.date + self._expire
-        self._held = True
         logger.info("the snapshot is used until caches answer", age=self._age(), path=str(self._path))
         self._effective.use_snapshot()
         await self._effective.task_queue.done()
@@ -103,8 +108,8 @@ class SnapshotKeeper:
         """Change for how many seconds VRPs count without news from caches."""
         self._expire = expire
         self._schedule.change_expire(expire)
-        if self._held and self._date is not None:
-            self._effective.snapshot_expires = self._date + expire
+        if self._used is not None:
+            self._expired(self._used)
 
     def status(self) -> dict[str, Any]:
         """Say whether VRPs are the snapshot's, how old (seconds) the snapshot is, and what is wrong with it."""
@@ -139,20 +144,48 @@ class SnapshotKeeper:
     async def _look(self) -> None:
         await self._look_at_folder()
         effective = self._effective
-        if self._held:
-            if effective.snapshot_used:
-                now = self._clock.wall()
-                if self._date is not None and now - self._date >= self._expire:
-                    effective.snapshot_expired()
-                elif self._aspas_date is not None and now - self._aspas_date >= self._expire:
-                    self._aspas_date = None
-                    effective.snapshot_aspas_expired()
-            else:
-                self._held = False
+        if self._to_come is not None and self._clock.wall() >= self._to_come - snapshot.SKEW:
+            await self._look_again()
+        if self._used is not None:
+            if not effective.snapshot_used:
+                self._used = self._aspas_used = None
                 effective.forget_snapshot()
+            elif self._expired(self._used):
+                effective.snapshot_expired()
+            elif self._aspas_used is not None and self._old(self._aspas_used) >= self._expire:
+                self._aspas_used = None
+                effective.snapshot_aspas_expired()
         found = effective.to_keep()
         if found is not None and self._schedule.due(self._clock.steady(), self._generation(), found[1]):
             await self._write(*found)
+
+    async def _look_again(self) -> None:
+        """Use a snapshot that was dated ahead of the clock, when that was set since, and nothing else counts."""
+        self._to_come = None
+        if self._effective.has_begun:
+            return
+        try:
+            found = await in_thread(LONG, snapshot.read, self._path, self._clock.wall(), self._expire)
+        except (SnapshotError, OSError) as error:
+            self._fault = _said(self._path, error)
+            logger.error("the snapshot is not used now that the clock was set", why=self._fault)  # noqa: TRY400
+            return
+        self._fault = None
+        await self._use(found)
+
+    def _age_of(self, date: int) -> Age:
+        return Age(date, self._clock.wall(), self._clock.steady())
+
+    def _old(self, age: Age) -> float:
+        return age.now(self._clock.wall(), self._clock.steady())
+
+    def _expired(self, used: Age) -> bool:
+        """Tell whether VRPs are too old; say when they will be, which is another time when the clock was set."""
+        left, wall = self._expire - self._old(used), self._clock.wall()
+        said = self._effective.snapshot_expires
+        if said is None or abs(wall + left - said) > 1:
+            self._effective.snapshot_expires = wall + left
+        return left <= 0
 
     async def _write(self, sources: list[int], date: int) -> None:
         self._schedule.tried(self._clock.steady())

@@ -37,6 +37,7 @@ def kept(lab: Lab, vrps: list[VRP] = VRPS, clock: Path | None = None, **settings
     return cache, daemon
 
 
+YEAR = 366 * 86400
 SETTINGS = {"state": "state", "rtr-server": {"listen": ["127.0.0.1:0"]}}
 
 
@@ -75,6 +76,19 @@ def test_at_the_end_the_newest_vrps_are_kept(lab: Lab, state: Path) -> None:
     before = (state / "vrps.snapshot").stat().st_size
     daemon.stop()
     assert (state / "vrps.snapshot").stat().st_size == before + 24, "not due yet, but it is the end"
+
+
+def test_vrps_that_their_cache_withdrew_do_not_come_back_not_even_the_last_ones(lab: Lab, state: Path) -> None:
+    cache, daemon = kept(lab)
+    cache.serve([])
+    daemon.wait_status(lambda status: status["vrps"] == {"ipv4": 0, "ipv6": 0}, "none to be left")
+    daemon.stop()
+    cache.stop()
+    daemon.start()
+    status = daemon.now()
+    assert (status["ready"], status["snapshot"]["used"], status["vrps"]) == (True, True, {"ipv4": 0, "ipv6": 0})
+    assert daemon.validity("192.0.2.0/24", 64501) == "not-found", "as it was, and no longer invalid"
+    assert state.exists()
 
 
 def test_filters_are_not_in_it_so_that_they_can_go(lab: Lab, state: Path) -> None:
@@ -134,6 +148,54 @@ def test_one_of_the_future_is_refused_and_one_that_is_too_old_too(lab: Lab, stat
         daemon.process.wait_for(rf"the snapshot is not used.*{state}/vrps.snapshot: .*{reason}")
         status = daemon.now()
         assert (status["ready"], status["snapshot"]["used"]) == (False, False)
+
+
+def test_vrps_that_came_while_the_clock_was_wrong_have_the_right_date_once_it_is_set(lab: Lab, state: Path) -> None:
+    """A host without a battery boots in 1970, and its caches may answer before NTP does."""
+    clock = lab.folder / "clock"
+    cache = lab.start(StayRTR(lab.folder, VRPS))
+    program = turned_rtrd.program(clock)
+    turned_rtrd.turn(clock, 0, -50 * YEAR)
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=SETTINGS, program=program))
+    status = daemon.wait_status(lambda status: status["snapshot"]["age"] is not None, "a snapshot")
+    assert said(status)["last_update"].startswith("197")
+    turned_rtrd.turn(clock, 31, 0)
+    daemon.wait_status(lambda status: status["started"] > "2000", "the clock to be set")
+    status = daemon.wait_status(lambda status: status["snapshot"]["age"] < 600, "a snapshot of today")
+    assert said(status)["last_update"] >= status["started"], "the moment that it was, by the clock as it is now"
+    assert said(status)["expires"] > status["started"]
+    cache.stop()
+    daemon.process.stop(signal.SIGKILL)
+    daemon.start()
+    assert daemon.now()["snapshot"]["used"]
+    assert state.exists()
+
+
+def test_one_that_was_of_the_future_is_used_once_the_clock_is_set(lab: Lab, state: Path) -> None:
+    clock = lab.folder / "clock"
+    cache, daemon = kept(lab, clock=clock)
+    cache.stop()
+    daemon.process.stop(signal.SIGKILL)
+    turned_rtrd.turn(clock, 0, -3600)
+    daemon.start()
+    daemon.process.wait_for(r"the snapshot is not used.*ahead of the clock")
+    assert not daemon.now()["ready"]
+    turned_rtrd.turn(clock, 0, 0)
+    status = daemon.wait_status(lambda status: status["snapshot"]["used"], "the snapshot to count")
+    assert (status["ready"], status["snapshot"]["fault"]) == (True, None)
+    assert daemon.validity("192.0.2.0/24", 64500) == "valid"
+    assert state.exists()
+    # Nor does it count for longer if the clock is set back now.
+    turned_rtrd.turn(clock, 0, -3600)
+    daemon.wait_status(lambda status: "until they expire" in status["health"]["summary"], "the cache to be missed")
+    turned_rtrd.turn(clock, 601, -3600)
+    daemon.wait_status(lambda status: status["vrps"] == {"ipv4": 0, "ipv6": 0}, "them to be too old")
+
+
+def said(status: dict[str, Any]) -> dict[str, Any]:
+    """What the status has of the one cache."""
+    (server,) = status["groups"][0]["servers"]
+    return dict(server)
 
 
 def files(folder: Path) -> set[str]:

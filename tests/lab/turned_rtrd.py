@@ -1,4 +1,4 @@
-"""`rtrd run` whose clock is ahead by the number of seconds in a file.
+"""`rtrd run` whose clocks, the steady one and the wall clock, are ahead by the numbers of seconds in a file.
 
 `python turned_rtrd.py CLOCK -c FILE`. So that an hour passes in an instant, and everything else is the real thing.
 """
@@ -24,16 +24,16 @@ def program(clock: Path) -> list[str]:
     return [sys.executable, __file__, str(clock)]
 
 
-def turn(clock: Path, seconds: float) -> None:
-    """Let it be so many seconds later than it is."""
+def turn(clock: Path, seconds: float, wall: float | None = None) -> None:
+    """Let it be so many seconds later than it is. `wall`: the same for the wall clock, that somebody set."""
     fresh = clock.with_suffix(".new")
-    fresh.write_text(str(seconds))
+    fresh.write_text(f"{seconds} {seconds if wall is None else wall}")
     fresh.replace(clock)
 
 
 async def main(settings: Path, file: Path) -> int:
-    def read() -> float:
-        return float(file.read_text())
+    def read() -> list[float]:
+        return [float(number) for number in file.read_text().split()]
 
     ahead = read()
 
@@ -46,7 +46,7 @@ async def main(settings: Path, file: Path) -> int:
                 ahead = now
                 daemon.caches.look()
 
-    clock = Clock(lambda: time.monotonic() + ahead, lambda: time.time() + ahead)
+    clock = Clock(lambda: time.monotonic() + ahead[0], lambda: time.time() + ahead[1])
     daemon = Daemon(config.load(settings), clock)
     following = asyncio.create_task(follow())
     try:

@@ -100,7 +100,30 @@ class TestWhatIsKept:
         one.effective.expired(caches[1])
         assert one.effective.to_keep() is None
 
-    def test_no_empty_set(self) -> None:
+    def test_an_empty_set_too_for_that_is_what_is_in_force(self) -> None:
         one = EffectiveStory()
-        one.begun()
-        assert one.effective.to_keep() is None
+        cache = one.begun(OLD)
+        one.delta(cache, go=[OLD])
+        assert one.in_force == set()
+        assert one.effective.to_keep() == ([0], NOON)
+
+
+def test_an_empty_one_is_an_answer_as_that_of_a_cache_is() -> None:
+    one = EffectiveStory()
+    one.effective.use_snapshot()
+    assert one.told == ["usable"]
+    assert one.effective.snapshot_used
+    assert one.vrp_set.validate("192.0.2.0/24", 64500) == "not-found"
+    one.begun(NEW)
+    assert one.in_force == {NEW}
+
+
+def test_one_that_comes_late_changes_nothing_once_a_cache_counts() -> None:
+    """It was refused at the start, for the clock was wrong."""
+    one = EffectiveStory()
+    one.begun(NEW)
+    assert one.effective.has_begun
+    one.vrp_set.stage(SNAPSHOT, pack(OLD))
+    one.effective.use_snapshot()
+    assert one.in_force == {NEW}
+    assert not one.effective.snapshot_used

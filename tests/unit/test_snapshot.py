@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtrd.vrps.snapshot import INTERVAL, SKEW, Schedule, Snapshot, SnapshotError, decode, encode, read, tail, write
+from rtrd.vrps.snapshot import INTERVAL, SKEW, Age, Schedule, Snapshot, SnapshotError, decode, encode, read, tail, write
 from rtrlib import aspas
 from rtrlib.vrp import VRP, pack
 from tests.lab.strategies import vrps
@@ -79,6 +79,25 @@ class TestReading:
     def test_any_octets(self, octets: bytes) -> None:
         with pytest.raises(SnapshotError):
             decode(octets, NOW, EXPIRE)
+
+
+class TestAge:
+    """While the wall clock may be set at any time."""
+
+    @pytest.mark.parametrize(
+        ("wall", "steady", "age"),
+        [
+            (NOW + 50, 60, 150),
+            (NOW + 50 + 86400, 60, 150 + 86400),  # it was wrong before: only it knows how long the host was off
+            (NOW - 86400, 60, 150),
+        ],
+        ids=["as it was", "set forward", "set back"],
+    )
+    def test_no_clock_makes_vrps_younger(self, wall: float, steady: float, age: float) -> None:
+        assert Age(NOW - 100, NOW, 10).now(wall, steady) == age
+
+    def test_a_date_ahead_of_the_clock_is_that_of_now(self) -> None:
+        assert Age(NOW + 60, NOW, 10).now(NOW + 5, 15) == 5
 
 
 class TestFile:

@@ -178,7 +178,7 @@ class Daemon:
 
     def _start_date(self) -> str:
         """Say when that was, by the date as it is now: it may have been wrong then."""
-        return timestamp(self.clock.wall() - (self.clock.steady() - self._began_by_clock))
+        return timestamp(self.clock.date_of(self._began_by_clock))
 
     # -- life
 

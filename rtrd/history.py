@@ -68,7 +68,7 @@ class History:
         """Open nothing yet. `folder`: for the database; None: the history is in memory, and ends with the daemon."""
         path = None if folder is None else folder / history_store.NAME
         settings = settings or Settings()
-        self._store = HistoryStore(path, settings.max_age, settings.max_size << 20)
+        self._store = HistoryStore(path, settings.max_age, settings.max_size << 20, clock.steady)
         self._on_disk = path is not None
         self._event_log = event_log
         self.clock = clock

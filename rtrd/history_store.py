@@ -10,10 +10,11 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from rtrd.base.clock import SettledClock
 from rtrd.history_tables import FORMAT, Batch, HistoryPage, HistoryQuery, Tables
 
 NAME: Final = "history.sqlite"
@@ -37,8 +38,15 @@ class StoreError(Exception):
 class HistoryStore:
     """The database of one state folder, or only memory."""
 
-    def __init__(self, path: Path | None, max_age: float, max_size: int) -> None:
-        """Open nothing yet. `path`: of the file; None: only in memory. Seconds and octets that are kept at most."""
+    def __init__(
+        self, path: Path | None, max_age: float, max_size: int, steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Open nothing yet. `path`: of the file; None: only in memory. Seconds and octets that are kept at most.
+
+        `steady`: seconds that never go back.
+        """
+        self._steady = steady
+        self._settled = SettledClock()
         self.limits = (max_age, max_size)
         self.fault: str | None = None
         """Why changes are not written to the disk; None: they are, or are not to be."""
@@ -56,7 +64,7 @@ class HistoryStore:
 
     def close(self) -> None:
         """Write what is in memory, if that is possible, and let go of the file."""
-        steady = time.monotonic()
+        steady = self._steady()
         self._see_whether_it_is_there(steady)
         self.try_again()
         self._recover(steady)
@@ -66,8 +74,12 @@ class HistoryStore:
     # -- writing
 
     def write(self, batches: Sequence[Batch], now: float) -> None:
-        """Keep changes; `now`: Unix time. Never fails: what can't be on the disk is in memory."""
-        steady = time.monotonic()
+        """Keep changes; `now`: Unix time, by which old ones are dropped once it is settled.
+
+        Never fails: what can't be on the disk is in memory.
+        """
+        steady = self._steady()
+        now = self._settled.now(now, steady)
         self._see_whether_it_is_there(steady)
         self._recover(steady)
         if self._on_disk:
@@ -154,7 +166,7 @@ class HistoryStore:
 
     def _tidy(self, now: float) -> None:
         """Drop what is too old, or too much."""
-        steady = time.monotonic()
+        steady = self._steady()
         try:
             self._tables.drop_older("disk" if self._on_disk else "main", now - self.limits[0], MOST_DROPPED)
             if self._on_disk:
@@ -192,7 +204,7 @@ class HistoryStore:
         except sqlite3.Error as error:
             if self._inode is None or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 raise StoreError(f"the history can't be read: {_words(error)}") from error
-            self._fail(error, time.monotonic())
+            self._fail(error, self._steady())
             self._detach()
             found = self._find(question)
         finally:

@@ -178,11 +178,13 @@ class Tables:
             raise
 
     def drop_older(self, schema: str, than: float, most: int) -> None:
-        """Drop changes from before a Unix time, no more than `most`."""
-        old = self._db.execute(
-            f"SELECT max(id) FROM (SELECT id, time FROM {schema}.batches ORDER BY id LIMIT 1000) WHERE time < ?",
-            (than,),
-        ).fetchone()[0]
+        """Drop changes from before a Unix time, no more than `most`.
+
+        What came after a change that is not so old is younger, whatever the clock said when it came.
+        """
+        first = f"SELECT id, time FROM {schema}.batches ORDER BY id LIMIT 1000"
+        young = f"SELECT ifnull(min(id), {1 << 62}) FROM ({first}) WHERE time >= ?"
+        old = self._db.execute(f"SELECT max(id) FROM ({first}) WHERE id < ({young})", (than,)).fetchone()[0]
         if old is not None:
             with self._transaction():
                 after = self._db.execute(f"SELECT min(id) FROM {schema}.batches WHERE id > ?", (old,)).fetchone()[0]

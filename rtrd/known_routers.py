@@ -51,7 +51,7 @@ class KnownRouters:
             )
         self.change(names)
         self._clock = clock or Clock()
-        self._began = self._clock.wall()
+        self._began = self._clock.steady()
         self._here: dict[str, float] = {}
         """Those that are attached, and since when."""
         self._left: dict[str, float | None] = {}
@@ -86,7 +86,8 @@ class KnownRouters:
             return
         self._left[name] = None
         if len(self._left) > MOST:
-            del self._left[min(self._left.keys() - self._here.keys(), key=lambda name: self._left[name] or self._began)]
+            began = self._clock.date_of(self._began)
+            del self._left[min(self._left.keys() - self._here.keys(), key=lambda name: self._left[name] or began)]
         self._changed()
 
     def left(self, name: str) -> None:
@@ -115,9 +116,10 @@ class KnownRouters:
 
     def absent(self) -> Iterator[tuple[str, float]]:
         """Give those that should be attached and are not, with the time at which they left, or rtrd was started."""
+        began = self._clock.date_of(self._began)
         for name in self._names or self._left:
             if name not in self._here:
-                yield name, self._left.get(name) or self._began
+                yield name, self._left.get(name) or began
 
     def register(self, registry: Registry) -> None:
         """Offer who is there and who is not."""
@@ -135,7 +137,7 @@ class KnownRouters:
             self._file.changed()
 
     def _problems(self) -> Iterator[Problem]:
-        late = self._clock.wall() - self._began >= GRACE
+        late = self._clock.steady() - self._began >= GRACE
         for name, since in self.absent():
             do = "take it out of `routers`" if name in self._names else f"`rtrd forget {name}`"
             do = f" ({do} if it is not coming back)"

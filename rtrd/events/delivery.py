@@ -41,7 +41,7 @@ class Delivery:
         self._why: str | None = None
         """Why the server is away, or takes nothing; None: it takes all."""
         self._lasting = False
-        self._away_since = clock.wall()
+        self._away_since = clock.steady()
         self._acknowledged: float | None = None
         self._unkept_since: float | None = None
         self._kept_by: str | None = None
@@ -53,7 +53,7 @@ class Delivery:
     def begin(self, settings: Events) -> None:
         """Publish as these settings say."""
         self.settings = settings
-        self._why, self._lasting, self._away_since = None, False, self._clock.wall()
+        self._why, self._lasting, self._away_since = None, False, self._clock.steady()
         self._unkept_since = self._kept_by = None
 
     def connected(self, connection: Connection) -> None:
@@ -79,7 +79,7 @@ class Delivery:
             none = connection.without_stream
             raise NotTakenError(f"{none}, though {self._kept_by} did: events wait for a stream", lasting=True)
         if self._unkept_since is None:
-            self._unkept_since = self._clock.wall()
+            self._unkept_since = self._clock.steady()
 
     def acknowledged(self, connection: Connection, taken: int, refused: int) -> None:
         """Take note that the server has taken so many, and will never take so many others."""
@@ -104,7 +104,7 @@ class Delivery:
     def not_taken(self, why: str, *, lasting: bool) -> None:
         """Take note that nothing is taken. `lasting`: that does not pass by itself, and is a problem at once."""
         if self._why is None:
-            self._away_since = self._clock.wall()
+            self._away_since = self._clock.steady()
         if why != self._why:
             logger.warning("the NATS server takes no events", server=str(self._server), why=why)
         self._why, self._lasting = why, lasting
@@ -112,9 +112,9 @@ class Delivery:
     def note_lost(self) -> None:
         """Look whether the spool has lost events."""
         if self._spool.lost_ever > self._lost_seen:
-            if self._lost_at is None or self._clock.wall() - self._lost_at > QUIET:
+            if self._lost_at is None or self._clock.steady() - self._lost_at > QUIET:
                 logger.warning("events are lost: more came than the spool may keep", lost=self._spool.lost_ever)
-            self._lost_seen, self._lost_at = self._spool.lost_ever, self._clock.wall()
+            self._lost_seen, self._lost_at = self._spool.lost_ever, self._clock.steady()
 
     # -- what is said
 
@@ -179,13 +179,13 @@ class Delivery:
         """Give what is wrong."""
         if self.settings is None:
             return
-        now, server = self._clock.wall(), f"NATS server {self.settings.nats}"
+        now, server = self._clock.steady(), f"NATS server {self.settings.nats}"
         if self._why is not None and (self._lasting or now - self._away_since >= LONG_AWAY):
             what = f"{server} takes no events: {printable(self._why)}"
-            yield Problem(what, self._away_since, "warning", "events server", logged=True)
+            yield Problem(what, self._clock.date_of(self._away_since), "warning", "events server", logged=True)
         elif self._unkept_since is not None and self.connection is not None:
             what = f"{server}: {self.connection.without_stream}: events reach only who listens when they happen"
-            yield Problem(what, self._unkept_since, "warning", "events stream")
+            yield Problem(what, self._clock.date_of(self._unkept_since), "warning", "events stream")
         if self._lost_at is not None and now - self._lost_at < REMEMBERED:
             what = f"{counted(self._spool.lost_ever, 'event', 'was', 'were')} lost before the NATS server took them"
-            yield Problem(what, self._lost_at, "warning", "events lost", logged=True)
+            yield Problem(what, self._clock.date_of(self._lost_at), "warning", "events lost", logged=True)

@@ -13,13 +13,14 @@ import fcntl
 import os
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from rtrd.base import atomic_file, log
 from rtrd.base.background import Background
-from rtrd.base.clock import Clock
+from rtrd.base.clock import Clock, SettledClock
 from rtrd.base.errors import ConflictError
 from rtrd.base.file_thread import PATIENCE, in_thread
 from rtrd.base.registry import Registry
@@ -73,7 +74,10 @@ class Exempts:
         self._task_queue = task_queue
         self._changed = changed
         self._clock = clock
+        self._settled = SettledClock()
         self._found: Found = {}
+        self._over: Found = {}
+        """Those whose time is over, while the clock that says so may be wrong: they stay in the file."""
         self.packed: set[bytes] = set()
         """The packed VRPs of those in force."""
         self._seen: Signature | None = None
@@ -144,26 +148,28 @@ class Exempts:
     async def _change(self, change: Callable[[Found], None], cause: str) -> None:
         async with self._lock:
             if self.path is None:
-                found = self._still(dict(self._found))
+                found, over = self._split(self._over | self._found)
                 change(found)
+                self._over = _beside(over, found)
             else:
                 try:
-                    found, self._seen = await _in_thread(self._rewrite, self.path, change)
+                    found, self._over, self._seen = await _in_thread(self._rewrite, self.path, change)
                 except UnusableFileError as error:
                     raise ConflictError(f"nothing has changed, for it could not be kept: {error}") from error
                 self._fault = None
             await self._put_in_force(found, cause)
 
-    def _rewrite(self, path: Path, change: Callable[[Found], None]) -> tuple[Found, Signature | None]:
-        """Change the file, in a thread."""
+    def _rewrite(self, path: Path, change: Callable[[Found], None]) -> tuple[Found, Found, Signature | None]:
+        """Change the file, in a thread; give those that count, and those that are over."""
         with _locked(path.parent):
-            found = self._still(_read(path))
+            found, over = self._split(_read(path))
             change(found)
+            over = _beside(over, found)
             try:
-                atomic_file.replace(path, encode(found.values()))
+                atomic_file.replace(path, encode((over | found).values()))
             except OSError as error:
                 raise UnusableFileError(f"{path}: cannot be written: {error.strerror}") from error
-            return found, signature(path)
+            return found, over, signature(path)
 
     async def _read(self) -> None:
         """Do as the file says now; when it can't be used, what it said before stays in force."""
@@ -182,7 +188,7 @@ class Exempts:
             self._seen, self._fault = None, f"{self.path.parent}: there is no such folder"
             return
         try:
-            found = self._still(await _in_thread(_read, self.path))
+            found, self._over = self._split(await _in_thread(_read, self.path))
         except UnusableFileError as error:
             self._refuse(seen, error)
             return
@@ -196,7 +202,7 @@ class Exempts:
 
     async def _restore(self, path: Path) -> None:
         """Write all that is in force again: that a file is lost, alone or with its folder, is nobody's decision."""
-        found = self._still(self._found)
+        found = self._over | self._found
         try:
             await in_thread(PATIENCE, atomic_file.replace, path, encode(found.values()))
         except OSError as error:
@@ -222,16 +228,25 @@ class Exempts:
                 await self._signature(self.path) != self._seen or (self._fault and self._seen is None)
             ):
                 await self._read()
-            if self._next_end is None or self._clock.wall() < self._next_end:
-                return
-            over = [one for one in self._found.values() if one.is_over(self._clock.wall())]
-            which = str(over[0]) if len(over) == 1 else counted(len(over), "exempt")
-            await self._put_in_force(self._still(self._found), f"{which}: the time is over")
-            if self.path is not None:
-                try:
-                    _, self._seen = await _in_thread(self._rewrite, self.path, lambda _: None)
-                except UnusableFileError as error:  # they are left out whenever it is read
-                    logger.warning("exempts that are over stay in their file", why=str(error))
+            now, believed = self._clock.wall(), self._believed()
+            if self._next_end is not None and now >= self._next_end:
+                found, over = self._split(self._found)
+                self._over |= over
+                await self._put_in_force(found, f"{_said(over)}: the time is over")
+            if back := {key: one for key, one in self._over.items() if not one.is_over(now)}:
+                self._over = {key: one for key, one in self._over.items() if key not in back}
+                await self._put_in_force(back | self._found, f"{_said(back)}: the clock was set back")
+            if any(one.is_over(believed) for one in self._over.values()):
+                await self._forget_over()
+
+    async def _forget_over(self) -> None:
+        """Drop those that are over for good; no clock that is wrong for a while has them lost."""
+        _, self._over = self._split(self._over)
+        if self.path is not None:
+            try:
+                _, self._over, self._seen = await _in_thread(self._rewrite, self.path, lambda _: None)
+            except UnusableFileError as error:  # they are left out whenever it is read
+                logger.warning("exempts that are over stay in their file", why=str(error))
 
     async def _signature(self, path: Path) -> Signature | None:
         try:
@@ -259,9 +274,29 @@ class Exempts:
         finally:
             done.set()
 
-    def _still(self, found: Found) -> Found:
-        now = self._clock.wall()
-        return {key: one for key, one in found.items() if not one.is_over(now)}
+    def _split(self, found: Found) -> tuple[Found, Found]:
+        """Give those that count, and those that are over by a clock that may be wrong."""
+        now, believed = self._clock.wall(), self._believed()
+        still = {key: one for key, one in found.items() if not one.is_over(now)}
+        return still, {key: one for key, one in found.items() if key not in still and not one.is_over(believed)}
+
+    def _believed(self) -> float:
+        return self._settled.now(self._clock.wall(), self._clock.steady())
+
+
+def _said(some: Found) -> str:
+    return str(next(iter(some.values()))) if len(some) == 1 else counted(len(some), "exempt")
+
+
+def _beside(over: Found, found: Found) -> Found:
+    """Give those of them for which there is room beside those that count."""
+    of_prefix = Counter(prefix for prefix, _ in found)
+    kept: Found = {}
+    for (prefix, asn), one in over.items():
+        if (prefix, asn) not in found and of_prefix[prefix] < MOST_OF_PREFIX and len(found) + len(kept) < MOST:
+            of_prefix[prefix] += 1
+            kept[prefix, asn] = one
+    return kept
 
 
 async def _in_thread(work: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:

@@ -16,10 +16,10 @@ class Story:
     """A delivery, and the time."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.now, self.ahead = 1000.0, 0.0
         self.spool = Spool(1 << 20, on_disk=False)
-        self.registry = Registry(wall=lambda: self.now)
-        self.delivery = Delivery(Clock(steady=lambda: self.now, wall=lambda: self.now), self.spool, "host")
+        self.registry = Registry(wall=lambda: self.now + self.ahead)
+        self.delivery = Delivery(Clock(lambda: self.now, lambda: self.now + self.ahead), self.spool, "host")
         self.delivery.register(self.registry)
         self.delivery.begin(Events(nats=parse_nats_server("nats://nats.example")))
 
@@ -37,6 +37,18 @@ def test_a_server_that_is_away_is_a_problem_after_a_minute_and_none_when_it_is_b
     assert story.problems() == ["NATS server nats://nats.example:4222 takes no events: no answer in time"]
     story.delivery.taken()
     assert story.problems() == []
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 1.8e9])
+def test_a_clock_that_is_set_meanwhile_makes_that_neither_sooner_nor_later(ahead: float) -> None:
+    story = Story()
+    story.delivery.not_taken("Connection refused", lasting=False)
+    story.ahead = ahead
+    story.now += LONG_AWAY - 1
+    assert story.problems() == []
+    story.now += 1
+    (problem,) = story.registry.problems()
+    assert problem.since == 1000 + ahead
 
 
 def test_one_that_refuses_is_a_problem_at_once() -> None:

@@ -109,13 +109,12 @@ class Kept:
     """Exempts in a folder, with a set under a guard, and a clock that is turned."""
 
     def __init__(self, folder: Path | None, from_snapshot: Iterable[VRP] = ()) -> None:
-        self.now = float(NOW)
+        self.now, self.steady = float(NOW), 0.0
+        clock = Clock(lambda: self.steady, lambda: self.now)
         self.story = Story()
         effective = self.story.effective
         self.slurm = SlurmFiles([], self.story.vrp_set, effective.task_queue, effective.slurm_changed)
-        self.exempts = Exempts(
-            folder, self.story.vrp_set, effective.task_queue, effective.exempts_changed, Clock(wall=lambda: self.now)
-        )
+        self.exempts = Exempts(folder, self.story.vrp_set, effective.task_queue, effective.exempts_changed, clock)
         self.cache = Cache(0)
         if from_snapshot:
             self.story.vrp_set.stage(SNAPSHOT, packed(from_snapshot))
@@ -127,6 +126,11 @@ class Kept:
         return self.story.vrp_set.validate(one.prefix, one.asn)
 
     async def turn(self, seconds: float) -> None:
+        self.steady += seconds
+        await self.set_clock(seconds)
+
+    async def set_clock(self, seconds: float) -> None:
+        """Let the wall clock alone be so much later."""
         self.now += seconds
         await self.exempts._look()
 
@@ -187,7 +191,40 @@ async def test_it_ends_by_itself_also_while_rtrd_is_down(kept: Kept) -> None:
     await kept.turn(0)
     assert (kept.validity(), list(kept.exempts)) == ("invalid", [])
     assert kept.exempts.path is not None
+    assert ONE.prefix in kept.exempts.path.read_text(), "the clock may be wrong"
+    await kept.turn(3600)
     assert ONE.prefix not in kept.exempts.path.read_text()
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+async def test_a_clock_that_is_ahead_for_a_while_costs_none(tmp_path: Path, on_disk: bool) -> None:
+    kept = Kept(tmp_path if on_disk else None)
+    await kept.exempts.start()
+    await kept.exempts.add(ONE)
+    await kept.set_clock(10 * 366 * 86400)
+    assert (kept.validity(), list(kept.exempts)) == ("invalid", [])
+    await kept.turn(1800)
+    await kept.exempts.add(SIX)
+    with pytest.raises(ConflictError, match="there is no exempt"):
+        await kept.exempts.remove(ONE.key)
+    if on_disk:
+        other = await again(kept)
+        assert list(other.exempts) == [SIX]
+        other.exempts.close()
+    await kept.set_clock(NOW - kept.now)
+    assert (kept.validity(), set(kept.exempts)) == ("valid", {ONE, SIX})
+    await kept.turn(60)
+    assert (kept.validity(), list(kept.exempts)) == ("invalid", [SIX])
+    await kept.turn(3600)
+    await kept.set_clock(-3600)
+    assert list(kept.exempts) == [SIX], "it is over for good"
+    kept.exempts.close()
+
+
+def test_those_that_are_over_make_room_for_those_that_count() -> None:
+    over = {(ONE.prefix, asn): ONE._replace(asn=asn) for asn in range(1, 257)}
+    assert exempts._beside(over, {}) == over
+    assert len(exempts._beside(over, {(ONE.prefix, asn): ONE._replace(asn=asn) for asn in range(200, 300)})) == 156
 
 
 async def test_several_of_a_prefix_and_the_same_again(kept: Kept) -> None:

@@ -5,10 +5,11 @@ import os
 import shutil
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -58,8 +59,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / history_store.NAME
 
 
-def opened(path: Path | None, max_size: int = 1 << 30) -> HistoryStore:
-    store = HistoryStore(path, 1e6, max_size)
+def opened(
+    path: Path | None, max_size: int = 1 << 30, steady: Callable[[], float] = monotonic, max_age: float = 1e6
+) -> HistoryStore:
+    store = HistoryStore(path, max_age, max_size, steady)
     store.write([], 1e9)
     return store
 
@@ -117,7 +120,8 @@ def test_why_paths_are_invalid_is_kept_and_a_history_from_before_that_is_taken(p
 
 
 def test_size_and_age_are_bounded(path: Path) -> None:
-    store = opened(path, max_size=3 << 20)
+    steady = 0.0
+    store = opened(path, max_size=3 << 20, steady=lambda: steady)
     for number in range(6):
         reasons = dict.fromkeys(range(0, 10000, 10), "AS64510 does not name AS64501 as its provider")
         store.write([batch(changes(10_000), 1e9 + number)._replace(path_reasons=reasons)], 1e9)
@@ -132,7 +136,38 @@ def test_size_and_age_are_bounded(path: Path) -> None:
     assert store._number("disk.freelist_count") == 0
     store._tidied = -1e9
     store.write([], 2e9)
+    assert len(ask(store, "0.0.0.0/0", most=100_000).ids) == left, "the clock may be wrong"
+    steady = 3600.0
+    store.write([], 2e9 + 3600)
     assert len(ask(store, "0.0.0.0/0", most=100_000).ids) < left
+
+
+def test_no_clock_that_is_wrong_for_a_while_costs_history(path: Path) -> None:
+    """Neither one that is ahead, nor what is dated 1970, after a boot without a battery, behind what is dated right."""
+    steady, now = 0.0, 1e9
+    store = opened(path, steady=lambda: steady, max_age=7 * 86400)
+
+    def go(seconds: int, set_to: float | None = None) -> None:
+        nonlocal steady, now
+        now = now if set_to is None else set_to
+        for _ in range(seconds // 60):
+            steady, now = steady + 60, now + 60
+            store.write([], now)
+
+    def kept() -> list[str]:
+        return prefixes(ask(store, "0.0.0.0/0"))[::-1]
+
+    store.write([batch(changes(1), now)], now)
+    go(7200)
+    store.write([batch(changes(1, base=11), 100.0)], 100.0)
+    go(7200, 100.0)
+    store.write([batch(changes(1, base=12), 1e9 + 20000)], 1e9 + 20000)
+    go(7200, 1e9 + 20000)
+    go(3540, 4e9)
+    go(7200, 1e9 + 40000)
+    assert kept() == ["10.0.0.0/24", "11.0.0.0/24", "12.0.0.0/24"]
+    go(7200, 1e9 + 7 * 86400 + 10000)
+    assert kept() == ["12.0.0.0/24"], "they are older than what is dated right"
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder", "other", "later", "no-folder"])

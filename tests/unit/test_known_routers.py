@@ -24,8 +24,8 @@ class Told:
     """The known routers of one run of rtrd, and what it says of them."""
 
     def __init__(self, folder: Path | None = None, names: Sequence[str] = (), began: float = 1000.0) -> None:
-        self.now = began
-        self.known = KnownRouters(folder, names, Clock(wall=lambda: self.now))
+        self.now, self.ahead = began, 0.0
+        self.known = KnownRouters(folder, names, Clock(lambda: self.now - self.ahead, lambda: self.now))
         self.registry = Registry(lambda: self.now)
         self.known.register(self.registry)
 
@@ -225,3 +225,13 @@ async def test_neither_a_fifo_nor_a_link_in_its_place_does_harm(tmp_path: Path) 
     await until(lambda: not told.problems)
     assert (json.loads((state / NAME).read_bytes()), other.read_text()) == ({"edge": None}, "kept")
     await told.known.close()
+
+
+def test_the_grace_goes_by_the_time_that_passed_though_the_clock_is_set(tmp_path: Path) -> None:
+    """A host without a battery boots in 1970, and NTP sets its clock a moment later."""
+    told = Told(tmp_path, ("edge",), began=5.0)
+    told.now, told.ahead = told.now + 1.8e9, 1.8e9
+    assert told.problems == []
+    told.now += GRACE
+    (problem,) = told.problems
+    assert problem.since == 1.8e9 + 5, "the start, by the clock as it is now"

@@ -180,7 +180,7 @@ class Caches:
 
     @property
     def active_group(self) -> str | None:
-        """The name of the group whose VRPs are in force."""
+        """The name of the group in use, whose VRPs are in force unless the guard holds them."""
         active = self.manager.active_group
         return None if active is None else active.name
 
@@ -198,7 +198,7 @@ class Caches:
         self.kept.register(registry)
         registry.status_of(active_group=lambda: self.active_group, groups=self.status)
         registry.metric(
-            "rtrd_group_active", "1 for the group whose VRPs are in force.",
+            "rtrd_group_active", "1 for the group in use.",
             lambda: [((group.name,), group.active) for group in self.groups()], ("group",),
         )  # fmt: skip
         registry.metric(

@@ -191,6 +191,7 @@ class Daemon:
         if exabgp:
             self._serve_exabgp(mid_line=False)
         self.history.start()
+        await self.publisher.start(self.settings.events)  # before what is an event
         await self.routers.known.load()
         await self.slurm.load()
         await self.exempts.start()
@@ -200,7 +201,6 @@ class Daemon:
             self.snapshot_keeper.start()
         if self.state_folder is not None:
             await self.state_folder.start()
-        await self.publisher.start(self.settings.events)
         await self.caches.kept.load(self.caches.manager)
         self.caches.open()
         self._hold_for(self.settings.start_hold)

@@ -295,8 +295,12 @@ class ChangeMonitor:
     def _gone(self, kind: str, router: str, *rest: str) -> None:
         """Tell that what was there at the last look is not."""
         if kind == "neighbor":
-            text = f"neighbor {rest[0]} is down"
-            self._event_log.add("neighbor", text, router=router, neighbor=printable(rest[0]), up=False)
+            up = next((it.neighbors.up(rest[0]) for it in self._routers.all() if it.engine.name == router), None)
+            how = "is down" if up is False else "was up, and nobody says any more whether it is"
+            text = f"neighbor {rest[0]} {how}"
+            self._event_log.add(
+                "neighbor", text, router=router, neighbor=printable(rest[0]), up=None if up is None else False
+            )
         elif kind == "router":
             self._event_log.add("router", f"router {router} is disconnected", router=router, up=False)
 
@@ -322,8 +326,8 @@ class ChangeMonitor:
             )
         active = self._caches.active_group
         if active is not None:
-            text = f"the VRPs of group {active} are in force"
-            yield _State(("active", ""), active, "active", text, {"group": active})
+            # Not "in force": the guard may hold what they say.
+            yield _State(("active", ""), active, "active", f"group {active} is in use", {"group": active})
         if self._guarding.enabled:
             guard = self._guarding.status()
             text = "nothing is held" if guard["held"] is None else "a change of VRPs or ASPAs is held"

@@ -181,6 +181,8 @@ def _held(state: str, held: dict[str, Any]) -> Iterator[str]:
     if of_aspas:
         yield f"  by {by}: {counted(aspas, 'ASPA')} would become {then}"
         yield f"  {paths} of {routes} would have an invalid path"
+    if held.get("judged") is not None:
+        yield f"  judged by the routes of {printable(held['judged'])}"
 
 
 def _snapshot(snapshot: dict[str, Any]) -> str:

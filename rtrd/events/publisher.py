@@ -111,6 +111,7 @@ class Publisher:
             await self._find()
         for task, work in zip(self._tasks, (self._take, self._summaries, self._keep, self._send), strict=True):
             task.start(work)
+        await asyncio.sleep(0)  # it takes what happens from here on
 
     async def change(self, settings: Events | None) -> None:
         """Publish as other settings say; what waits goes to the new server."""

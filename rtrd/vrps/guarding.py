@@ -93,6 +93,7 @@ class Guarding:
         self._listed: VRPChanges | None = VRPChanges()  # all that is pending; None: too much to list
         self._causes: list[str] = []
         self._accepted = ""
+        self._judged_at = 0.0  # when it was known what all that is pending would do (steady)
         self._good: dict[int, float] = {}  # until when the VRPs of a source count
         self._judging: list[Impact] = []  # of VRPs, then of ASPAs
         self._slice: asyncio.Handle | None = None
@@ -222,6 +223,7 @@ class Guarding:
             those = counted(figures.aspas_then, "ASPA")
             paths = f"turn the paths of {figures.paths_newly_invalid} of {routes} invalid"
             would.append(f"{paths}, with {those} instead of {figures.aspas}")
+        would[-1] += f" (judged at {self._judged})"
         what = "rejected" if guard.state == "rejected" else "held"
         of = " and ".join(["VRPs"] * of_vrps + ["ASPAs"] * of_aspas)
         text = f"a change of the {of} by {self.cause} is {what}{end}: it would {', and '.join(would)}"
@@ -244,12 +246,18 @@ class Guarding:
             "held": {
                 "cause": list(self._causes),
                 **figures._asdict(),
+                "judged": self._judged,
                 "seconds_left": None if until is None else max(0, round(until - self._clock.wall())),
                 "until": None if until is None else timestamp(until),
             },
         }
 
     # -- inside
+
+    @property
+    def _judged(self) -> str:
+        """When the figures were true: routes come and go, and are not looked at again for what is held."""
+        return timestamp(self._clock.wall() - self._clock.steady() + self._judged_at)
 
     def _something_waits(self) -> bool:
         return bool(self._vrp_set.pending) or self._aspa_set.pending
@@ -344,6 +352,7 @@ class Guarding:
             paths_newly_invalid=sum(impact.newly_invalid for impact in impacts[1:]),
         )
         self._stop_judging()
+        self._judged_at = self._clock.steady()
         held = self.guard.state == "held"
         action = self.guard.judged(figures)
         if action is GuardAction.TAKE:

@@ -20,6 +20,7 @@ from tests.lab.daemons import Daemon
 from tests.lab.nats_servers import NATS, Subscriber, kept, make_stream, stream_of
 from tests.lab.programs import rtrd, run
 from tests.lab.publishing import be_impatient, events, site
+from tests.lab.slurm_text import slurm_text
 from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import SECONDS, until
 
@@ -54,6 +55,22 @@ def test_an_event_arrives_with_its_host_and_a_number_of_its_own(lab: Lab) -> Non
     assert (first["kind"], first["text"], first["router"], first["up"]) == ("router", "1", "edge 1.example", True)
     assert (first["host"], first["schema"]) == ("host.example", 1)
     assert first["id"] != second["id"]
+
+
+def test_what_happens_while_rtrd_starts_is_published_too(lab: Lab) -> None:
+    server = lab.start(NATS(lab.folder, jetstream=True))
+    asyncio.run(make_stream(server.url, "rtrd.>"))
+    file = lab.folder / "slurm.json"
+    file.write_text(slurm_text(assertions=[("203.0.113.0/24", 24, 64505)]))
+    settings = {"events": {"nats": server.url}, "slurm": [str(file)], "state": str(lab.folder)}
+    cache = lab.start(StayRTR(lab.folder, [VRP("192.0.2.0/24", 24, 64500)]))
+    daemon = lab.start(Daemon(lab.folder, [cache], settings=settings))
+    daemon.wait_vrps(2)
+    daemon.wait_status(
+        lambda status: status["events"]["published"] > 4 and not status["events"]["waiting"], "them there"
+    )
+    first = stream_of(server.url)[0]["text"]
+    assert first == "AS64505's VRP 203.0.113.0/24-24 appeared (SLURM files)"
 
 
 def test_a_summary_comes_now_and_then(lab: Lab) -> None:

@@ -81,7 +81,8 @@ def test_it_is_held_and_said_and_in_force_once_it_is_accepted(site: Site) -> Non
     }
     (problem,) = [one["what"] for one in site.daemon.now()["problems"] if "is held until" in one["what"]]
     assert problem.startswith(f"a change of the ASPAs by {site.cache.address} is held until ")
-    assert problem.endswith(": it would turn the paths of 20 of 20 routes invalid, with 1 ASPA instead of 1")
+    would = ": it would turn the paths of 20 of 20 routes invalid, with 1 ASPA instead of 1"
+    assert problem.endswith(f"{would} (judged at {held['judged']})")
     text = rtrd("status", "--socket", socket).stdout
     assert "A CHANGE OF THE ASPAS IS HELD until" in text
     assert "  20 of 20 routes would have an invalid path\n" in text

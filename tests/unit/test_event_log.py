@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import pytest
 from rtrd.api import change_monitor
 from rtrd.base import turn
 from rtrd.base.clock import Clock
+from rtrd.bmp.messages import Peer, PeerUp
 from rtrd.event_log import MOST_CAUSES, MOST_LISTENERS, MOST_WAITING, EventLog, TooManyListenersError
 from rtrd.rib.attributes import update_body
 from rtrd.rib.bgp_events import State
-from rtrd.rib.bgp_session import BGPSession
+from rtrd.rib.bgp_session import BGPSession, Open
 from rtrlib import aspas
 from rtrlib.vrp import VRP
 from tests.lab.engine_story import key_of_json
@@ -213,6 +215,29 @@ async def test_sessions_caches_and_groups(one: Story) -> None:
     one.session(up=False)
     cache.write(error=None, in_sync=True)
     assert [it["text"] for it in await one.told()] == [f"cache {CACHE} is in sync", "neighbor 192.0.2.1 is down"]
+
+
+async def test_a_session_of_which_nobody_tells_any_more_is_not_down(one: Story) -> None:
+    router = one.daemon.routers.monitor("router-a", lambda: None)
+    peer = Peer("192.0.2.9", 0, bytes(8))
+    opened = PeerUp("192.0.2.1", Open(64500), Open(64501))
+    unknown = "neighbor 192.0.2.9 was up, and nobody says any more whether it is"
+    for goes, up, text in (
+        (partial(router.neighbors.went, peer, 2.0), False, "neighbor 192.0.2.9 is down"),
+        (router.neighbors.lost, None, unknown),
+        (partial(one.daemon.routers.unmonitor, router), None, unknown),
+    ):
+        router.neighbors.came(peer, opened, 1.0)
+        assert [event["up"] for event in await one.told("neighbor")] == [True]
+        goes()
+        assert [(event["up"], event["text"]) for event in await one.told("neighbor")] == [(up, text)]
+
+
+async def test_a_group_whose_vrps_are_held_is_in_use_and_not_in_force(
+    one: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(one.daemon.caches), "active_group", "main")
+    assert [event["text"] for event in await one.told("active")] == ["group main is in use"]
     assert await one.told() == []
 
 

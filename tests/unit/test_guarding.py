@@ -138,6 +138,7 @@ def test_a_change_that_turns_many_routes_invalid_is_held(story: Story) -> None:
         "aspas": 0,
         "aspas_then": 0,
         "paths_newly_invalid": 0,
+        "judged": held["judged"],
         "seconds_left": 300,
         "until": held["until"],
     }
@@ -149,6 +150,19 @@ def test_a_change_that_turns_many_routes_invalid_is_held(story: Story) -> None:
     assert story.validities() == {"invalid"}
     promised.check("Guard", {"state": "following", "held": None})
     assert story.guarding.status() == {"state": "following", "held": None}
+
+
+def test_it_is_said_when_it_was_judged_for_routes_that_come_later_are_not_looked_at(story: Story) -> None:
+    story.guarding._clock = Clock(lambda: story.now, lambda: story.now)
+    cache = story.begin()
+    story.sync(cache, BAD)
+    story.tick(100)
+    story.announce(40)
+    held = story.guarding.status()["held"]
+    assert (held["newly_invalid"], held["routes"], held["judged"]) == (20, 20, "1970-01-01T00:16:40Z")
+    assert next(story.guarding._problems()).what.endswith(" (judged at 1970-01-01T00:16:40Z)")
+    story.delta(cache, [OTHER[0]])
+    assert story.guarding.status()["held"]["judged"] == "1970-01-01T00:18:20Z"
 
 
 def test_one_that_shrinks_the_set_too(story: Story) -> None:
@@ -489,7 +503,7 @@ def test_paths_that_would_be_invalid_are_counted_where_somebody_can(story: Story
     assert (story.state, asked, customers(story)) == ("held", [a_set(10)], [])
     assert story.guarding.status()["held"]["paths_newly_invalid"] == 19
     assert (
-        next(story.guarding._problems()).what.partition(": ")[2]
+        next(story.guarding._problems()).what.partition(": ")[2].partition(" (judged at ")[0]
         == "it would turn the paths of 19 of 20 routes invalid, with 1 ASPA instead of 0"
     )
     assert "a change of the ASPAs by cache0 is held" in next(story.guarding._problems()).what

@@ -85,6 +85,7 @@ async def test_a_change_that_is_held_or_rejected(stage: Stage) -> None:
     stage.daemon.effective.staged(cache, pack(GOOD, announce=False) + pack(VRP("192.0.2.0/24", 24, 64501)))
     stage.daemon.effective.committed(cache, False)
     until = "until 1970-01-01T00:21:40Z: it would turn 1 of 1 route invalid, with 1 VRP instead of 1"
+    until += " (judged at 1970-01-01T00:16:40Z)"
     assert stage.problems == [("warning", f"a change of the VRPs by 192.0.2.10:323 is held {until}")]
     stage.daemon.guarding.reject()
     [(severity, what)] = stage.problems

@@ -137,7 +137,7 @@ function group(one) {
   const active = one.name === status.active_group;
   return el("div", { class: active ? "group active" : "group" },
     el("h3", {}, one.name, el("span", {}, `preference ${one.preference}, ${STATUS[one.status] ?? one.status}`),
-      active ? badge("valid", "in force") : null),
+      active ? badge("valid", "in use") : null),
     el("table", {},
       el("thead", {}, el("tr", {}, ...["Cache", "Serial", "VRPs", "Last update", "Expires"].map((name, i) => el("th", { scope: "col", class: i ? "num" : null }, name)))),
       el("tbody", {}, ...one.servers.flatMap(server))));

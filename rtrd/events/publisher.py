@@ -196,10 +196,8 @@ class Publisher:
         if folder is None:
             return
         try:
-            if last and (rest := self._spool.rest_of_oldest()) is not None:
-                await in_thread(PATIENCE, spool_files.make_anew, folder, *rest)
             if gone := self._spool.gone():
-                await in_thread(PATIENCE, spool_files.remove, folder, gone)
+                await self._remove(folder, gone)
             if (write := self._spool.to_write(all_of_it=last)) is not None:
                 self._spool.written(write, await in_thread(PATIENCE, spool_files.write, folder, write))
                 self._delivery.note_lost()
@@ -207,6 +205,9 @@ class Publisher:
                 lost = self._spool.lost
                 await in_thread(PATIENCE, spool_files.keep_lost, folder, lost)
                 self._lost_kept = lost
+            # Only now, for what was written goes on where the file ended; without this some are sent twice.
+            if last and (rest := self._spool.rest_of_oldest()) is not None:
+                await in_thread(PATIENCE, spool_files.make_anew, folder, *rest)
             if (wanted := self._spool.wanted) is not None and self._connection is not None:
                 self._spool.loaded(wanted, await in_thread(PATIENCE, spool_files.read, folder, wanted))
                 self._wake.set()
@@ -214,6 +215,13 @@ class Publisher:
             self._fault("kept", error)
             return
         self._file_fault = None
+
+    async def _remove(self, folder: Path, gone: list[int]) -> None:
+        try:
+            await in_thread(PATIENCE, spool_files.remove, folder, gone)
+        except OSError:
+            self._spool.not_gone(gone)
+            raise
 
     def _fault(self, what: str, error: OSError) -> None:
         self._file_fault = f"{self._folder}: cannot be {what}: {error.strerror or error}"

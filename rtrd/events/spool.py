@@ -201,6 +201,10 @@ class Spool:
         gone, self._gone = self._gone, []
         return gone
 
+    def not_gone(self, numbers: Sequence[int]) -> None:
+        """Take back what `gone` gave: the files are still there, and a later run would send what is in them again."""
+        self._gone = [*numbers, *self._gone]
+
     def to_write(self, *, all_of_it: bool = False) -> Write | None:
         """Give what is to be written now, if anything: what waited at the last call already, or is behind a segment."""
         seen, self._seen = self._seen, self._tail[0] if self._tail else None

@@ -50,16 +50,25 @@ def read(folder: Path, number: int) -> list[Message]:
 
 
 def write(folder: Path, what: Write) -> int:
-    """Write messages behind those that a segment has; give their octets. OSError: a part of them may be there."""
+    """Write messages behind those that a segment has; give their octets. OSError: they are not there, if possible."""
     folder.mkdir(mode=0o700, exist_ok=True)
     lines = b"".join(message.line() for message in what.messages)
     number = os.open(_path(folder, what.number), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(number, "wb") as file:
-        file.truncate(what.at)
-        file.seek(what.at)
-        file.write(lines)
-        file.flush()
-        os.fdatasync(number)
+    with os.fdopen(number, "wb", buffering=0) as file:
+        try:
+            file.truncate(what.at)
+            file.seek(what.at)
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[file.write(rest) :]
+            os.fdatasync(number)
+        except OSError:
+            # The next try is another file, and half of this one would take its room, and be sent by the next run.
+            with contextlib.suppress(OSError):
+                file.truncate(what.at)
+                if not what.at:
+                    _path(folder, what.number).unlink()
+            raise
     return len(lines)
 
 

@@ -298,7 +298,8 @@ class Daemon:
         elif not self.vrp_set.count(4) + self.vrp_set.count(6):
             yield Problem("no VRP is in force, though a set is usable: every route is not-found", None, "warning")
         yield from self._not_started
-        yield from (Problem(why, since, "warning", why) for why, since in shortages.noted())
+        date_of = Clock().date_of
+        yield from (Problem(why, date_of(since), "warning", why) for why, since in shortages.noted())
 
     def _vrps_changed(self, changes: VRPChanges) -> None:
         cause = self.effective.cause

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from rtrd.base import log
+from rtrd.base.clock import Clock
 from rtrd.base.registry import Problem
 from rtrd.base.sockets import ListenError, UnixListener
 
@@ -63,9 +64,11 @@ class LastingSocket:
         """Say what became of the file, for a while."""
         if self._why_not is not None:
             why, since = self._why_not
-            yield Problem(f"{self._path} was removed, and can't be made again: {why}", since, "warning", self._what)
-        elif self._made_again is not None and time.time() - self._made_again < TOLD:
-            yield Problem(f"{self._path} was removed; it was made again", self._made_again, "warning", self._what)
+            what = f"{self._path} was removed, and can't be made again: {why}"
+            yield Problem(what, Clock().date_of(since), "warning", self._what)
+        elif self._made_again is not None and time.monotonic() - self._made_again < TOLD:
+            since = Clock().date_of(self._made_again)
+            yield Problem(f"{self._path} was removed; it was made again", since, "warning", self._what)
 
     def _bind(self) -> UnixListener:
         return UnixListener(self._path, self._kind, self._what, group=self._group)
@@ -81,11 +84,11 @@ class LastingSocket:
         except ListenError as error:
             if self._why_not is None:
                 logger.warning("the socket is gone, and can't be made again", path=str(self._path), why=str(error))
-            self._why_not = str(error), time.time() if self._why_not is None else self._why_not[1]
+            self._why_not = str(error), time.monotonic() if self._why_not is None else self._why_not[1]
             return
         old, self._listener = self._listener, new
         self._unlisten()
         old.close()
         self._listen(new.socket)
-        self._why_not, self._made_again = None, time.time()
+        self._why_not, self._made_again = None, time.monotonic()
         logger.warning("the socket's file was removed; it was made again", path=str(self._path))

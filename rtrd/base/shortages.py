@@ -23,7 +23,7 @@ TOLD: Final = 60.0
 
 
 class _Seen(NamedTuple):
-    """When something was short, first and last (Unix time)."""
+    """When something was short, first and last (seconds of the steady clock)."""
 
     first: float
     last: float
@@ -35,7 +35,7 @@ _seen: Final[dict[str, _Seen]] = {}
 
 def note(why: str, now: float | None = None) -> None:
     """Note that something is short now; `why` is one of the sentences above."""
-    now = time.time() if now is None else now
+    now = time.monotonic() if now is None else now
     before = _seen.get(why)
     _seen[why] = _Seen(now if before is None or now - before.last > TOLD else before.first, now)
 
@@ -46,8 +46,8 @@ def forget() -> None:
 
 
 def noted(now: float | None = None) -> list[tuple[str, float]]:
-    """Give what was short not long ago, and since when (Unix time)."""
-    now = time.time() if now is None else now
+    """Give what was short not long ago, and since when (seconds of the steady clock)."""
+    now = time.monotonic() if now is None else now
     return [(why, seen.first) for why, seen in _seen.items() if now - seen.last <= TOLD]
 
 

@@ -63,6 +63,8 @@ class WhatIf:
         if len(edits) > MOST_EDITS:
             raise ValueError(f"{len(edits)} VRPs, at most {MOST_EDITS} are possible")
         in_force = self._vrp_set
+        if not in_force.usable:  # no route is judged, and would not be with these
+            raise NotReadyError("no VRP set is usable yet: no cache has answered")
         come, gone = self._new_set(), VRPSet()
         gone.activate([0])
         ranges = VRPChanges()

@@ -10,6 +10,7 @@ import pytest
 
 from rtrd.api.path_whatif import PathWhatIfQuery
 from rtrd.api.whatif import WhatIf
+from rtrd.base.errors import NotReadyError
 from rtrd.vrps.aspas import ASPASet
 from rtrd.vrps.disagreement import NothingToCompareError, chosen, disagreement
 from rtrd.vrps.notation import parse_edit, parse_vrp, written
@@ -118,6 +119,15 @@ def test_vrps_that_appear_and_vanish_over_all_routers() -> None:
         "left_out": 0,
         "without_effect": [],
     }
+
+
+def test_before_a_set_is_usable_only_a_file_can_be_asked_of() -> None:
+    asked = daemon()
+    asked.vrp_set.usable = False
+    with pytest.raises(NotReadyError, match="no VRP set is usable yet"):
+        ask(asked, "+198.51.100.0/24@64501")
+    changes = replace(asked, pack(A))["changes"]
+    assert {change["now"] for change in changes} == {"unverified"}
 
 
 def test_routes_beyond_those_that_are_named_are_counted() -> None:

@@ -73,6 +73,8 @@ class SnapshotKeeper:
         self._date = found.date
         self._used = self._age_of(found.date)
         self._effective.snapshot_expires = found.date + self._expire
+        if self._effective.guard is not None:
+            self._effective.guard.confirmed(SNAPSHOT, self._expire - self._old(self._used))
         logger.info("the snapshot is used until caches answer", age=self._age(), path=str(self._path))
         self._effective.use_snapshot()
         await self._effective.task_queue.done()

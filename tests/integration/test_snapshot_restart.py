@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rtrd.demo.caches import VRP
+from rtrd.demo.caches import VRP, write_vrps
 from rtrd.demo.lab import Lab
 from tests.lab import turned_rtrd
 from tests.lab.daemons import Daemon
@@ -67,6 +67,18 @@ def test_a_restart_validates_at_once_and_goes_over_to_the_cache(lab: Lab, state:
     cache.serve(VRPS[:1])
     daemon.wait_vrps(1)
     daemon.process.wait_until(lambda: files(state) == {"rtr.sessions", "vrps.snapshot"}, 30, "nothing half written")
+
+
+def test_what_is_held_against_it_is_held_until_it_expires(lab: Lab, state: Path) -> None:  # noqa: ARG001
+    cache, daemon = kept(lab, guard={"max-shrink": "10%", "hold": 86400})
+    cache.stop()
+    daemon.process.stop()
+    write_vrps(cache.file, VRPS[:1])
+    daemon.start()
+    cache.start()
+    status = daemon.wait_status(lambda status: status["guard"]["state"] == "held", "the change to be held")
+    assert status["snapshot"]["used"]
+    assert status["guard"]["held"]["seconds_left"] <= 600, "its VRPs expire then"
 
 
 def test_at_the_end_the_newest_vrps_are_kept(lab: Lab, state: Path) -> None:

@@ -73,8 +73,8 @@ def test_the_service_from_its_start_to_its_end(host: Host) -> None:
     assert (host.show("rtrd", "ActiveState"), host.show("rtrd", "MainPID")) == ("active", pid)
 
     # Killed, it comes back, and has the VRPs of its snapshot at once.
-    host.systemctl("stop", "cache")
-    host.until(lambda: host.run("sh", "-c", "ls /var/lib/rtrd | grep .").returncode == 0, "a snapshot")
+    host.until(lambda: host.run("test", "-e", "/var/lib/rtrd/vrps.snapshot").returncode == 0, "a snapshot")
+    host.systemctl("stop", "cache")  # which has rtrd drop what it said
     host.systemctl("kill", "-s", "KILL", "--kill-who=main", "rtrd")
     host.until(lambda: host.show("rtrd", "MainPID") not in {"0", pid} and status(host).get("ready"), "a new rtrd")
 

@@ -147,7 +147,8 @@ class Caches:
         seconds: float | None = AFTER_FAULT
         try:
             seconds = PAUSE if self._effective.task_queue.tasks else self.manager.dispatch()
-            seconds = min(CLOCK if seconds is None else seconds, CLOCK) if self._open else seconds
+            if self._open:
+                seconds = CLOCK if seconds is None else min(seconds, CLOCK)
             self.kept.look(self.manager)
             self._watch(on=True)
         except MemoryError:

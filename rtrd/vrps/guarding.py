@@ -115,7 +115,7 @@ class Guarding:
         """When what is held is applied at the latest (Unix time); None: nothing is held, or no time is set."""
         if self.guard.figures is None or self.guard.until is None:
             return None
-        return self._clock.wall() + self.guard.until - self._clock.steady()
+        return self._clock.date_of(self.guard.until)
 
     def confirmed(self, source: int, seconds: float) -> None:
         """Note that a source said a moment ago what VRPs it has, which count for so long."""
@@ -257,7 +257,7 @@ class Guarding:
     @property
     def _judged(self) -> str:
         """When the figures were true: routes come and go, and are not looked at again for what is held."""
-        return timestamp(self._clock.wall() - self._clock.steady() + self._judged_at)
+        return timestamp(self._clock.date_of(self._judged_at))
 
     def _something_waits(self) -> bool:
         return bool(self._vrp_set.pending) or self._aspa_set.pending

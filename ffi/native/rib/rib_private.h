@@ -3,6 +3,8 @@
 #ifndef RTRD_RIB_PRIVATE_H
 #define RTRD_RIB_PRIVATE_H
 
+#include <string.h>
+
 #include "rib/attrs.h"
 #include "rib/index.h"
 #include "rib/rib.h"
@@ -182,18 +184,17 @@ struct rib {
     struct revalidate revalidate;
     struct judging judging;
     struct covers covers;
-    struct walk purge;   /* of what retired neighbors and forgotten receivers have */
-    struct queue outbox; /* routes for which something may have to be written */
-    struct index_position
-        turn[2];                /* where the prefix is whose turn it was last, by family: the next one is often near */
-    struct queue parked;        /* those of them that wait for the next send barrier */
-    uint64_t plain[2];          /* receivers that take no path ids, by family */
-    uint64_t turning;           /* receivers for which that is about to change */
-    uint64_t extended_next_hop; /* receivers that take IPv4 routes with an IPv6 next hop */
-    uint64_t two_octet_as;      /* receivers that take no AS numbers of four octets */
-    uint64_t up;                /* receivers that can be announced to */
-    uint64_t kinds[KINDS];      /* receivers by kind; external: those of none */
-    uint64_t rekinded;          /* those that are of another kind now, until rib_work has marked what they have */
+    struct walk purge;             /* of what retired neighbors and forgotten receivers have */
+    struct queue outbox;           /* routes for which something may have to be written */
+    struct index_position turn[2]; /* behind the prefix whose turn it was last, by family */
+    struct queue parked;           /* those of them that wait for the next send barrier */
+    uint64_t plain[2];             /* receivers that take no path ids, by family */
+    uint64_t turning;              /* receivers for which that is about to change */
+    uint64_t extended_next_hop;    /* receivers that take IPv4 routes with an IPv6 next hop */
+    uint64_t two_octet_as;         /* receivers that take no AS numbers of four octets */
+    uint64_t up;                   /* receivers that can be announced to */
+    uint64_t kinds[KINDS];         /* receivers by kind; external: those of none */
+    uint64_t rekinded;             /* those that are of another kind now, until rib_work has marked what they have */
     struct only_to_customer otc;
     uint64_t forgotten;      /* receivers that are gone, until `purge` is over */
     uint64_t path_id_key[2]; /* of the path ids with which routes are announced */
@@ -207,6 +208,14 @@ struct rib {
 
 /* The record of a route. */
 static inline size_t address_size(uint8_t family) { return family == 4 ? 4 : 16; }
+static inline void copy_address(uint8_t *to, const uint8_t *from, uint8_t family)
+{
+    if (family == 4) /* a size that is known needs no call */
+        memcpy(to, from, 4);
+    else
+        memcpy(to, from, 16);
+}
+
 static inline size_t family_at(uint8_t family) { return family == 4 ? 0 : 1; }
 static inline uint8_t route_family(uint32_t number) { return number & IPV6_BIT ? 6 : 4; }
 

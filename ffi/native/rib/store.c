@@ -48,23 +48,15 @@ static void arena_give(struct rib *rib, uint32_t number)
 
 void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST])
 {
-    if (prefix->family == 4) { /* a size that is known needs no call */
-        memcpy(key, prefix->addr, 4);
-        key[4] = prefix->len;
-    } else {
-        memcpy(key, prefix->addr, 16);
-        key[16] = prefix->len;
-    }
+    copy_address(key, prefix->addr, prefix->family);
+    key[address_size(prefix->family)] = prefix->len;
 }
 
 struct prefix route_prefix(const struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
     struct prefix prefix = {.len = route->len, .family = route_family(number)};
-    if (prefix.family == 4)
-        memcpy(prefix.addr, route->addr, 4);
-    else
-        memcpy(prefix.addr, route->addr, 16);
+    copy_address(prefix.addr, route->addr, prefix.family);
     return prefix;
 }
 
@@ -144,7 +136,7 @@ uint32_t add_route(struct rib *rib, uint32_t *first, uint32_t neighbor, uint32_t
                             .neighbor = (uint16_t)neighbor,
                             .len = nlri->prefix.len,
                             .bits = nlri->has_path_id ? HAS_PATH_ID : 0};
-    memcpy(route->addr, nlri->prefix.addr, address_size(nlri->prefix.family));
+    copy_address(route->addr, nlri->prefix.addr, nlri->prefix.family);
     *since_at(rib, number) = rib->now;
     *first = number;
     struct throng *throng = throng_of(rib, &nlri->prefix);

@@ -206,7 +206,7 @@ class RouteTable:
     def summary_of_octets(self, key: bytes) -> AttributeSummary:
         """Give the summary of an attribute set whose key is octets (rtrd.rib.attributes)."""
         found = ffi.new("struct attrs_summary *")
-        if not lib.rib_bgp_summary(self.native, ffi.from_buffer(key), len(key), self._update().scratch, found):
+        if not lib.rib_bgp_summary(self.native, ffi.from_buffer(key), len(key), self._update()[0].scratch, found):
             raise ValueError("no attribute set")
         return AttributeSummary(*(getattr(found, name) for name in AttributeSummary._fields))
 
@@ -216,9 +216,9 @@ class RouteTable:
         return self.add_attributes(key, self.summary_of_octets(key)) if number is None else number
 
     def _update(self) -> _rov.BgpUpdate:
-        """Give the memory in which UPDATEs are read: some of it is only used by long ones."""
+        """Give the memory in which UPDATEs are read, those of lines in turn: some of it is only used by long ones."""
         if self._reading is None:
-            self._reading = ffi.new("struct bgp_update *")
+            self._reading = ffi.new("struct bgp_update[]", lib.BGP_LINES_AHEAD)
         return self._reading
 
     def _explain(self, taken: int, prefixes: Sequence[str], again: Callable[..., int], *arguments: int) -> int:

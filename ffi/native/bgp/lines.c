@@ -51,12 +51,19 @@ static bool ends_with(struct octets text, struct octets tail)
     return text.n >= tail.n && memcmp(text.at + text.n - tail.n, tail.at, tail.n) == 0;
 }
 
+/* A line that has been read, and what is to be known of it. */
+struct line {
+    size_t size; /* octets, with the line feed */
+    uint32_t frame;
+    struct bgp_coming coming;
+};
+
 /* The frame of a line, from behind its second number on; frames_n: none. Neighbors speak in turn, so the one behind the
  * last is next to be tried. */
-static uint32_t find_frame(const struct bgp_lines *lines, struct octets rest)
+static uint32_t find_frame(const struct bgp_lines *lines, uint32_t last, struct octets rest)
 {
     for (uint32_t i = 0; i < lines->frames_n; i++) {
-        uint32_t number = (lines->last + i) % lines->frames_n;
+        uint32_t number = (last + i) % lines->frames_n;
         const struct bgp_frame *frame = &lines->frames[number];
         struct octets behind = rest;
         if (skip_text(&behind, frame->head) && ends_with(behind, frame->tail))
@@ -65,8 +72,8 @@ static uint32_t find_frame(const struct bgp_lines *lines, struct octets rest)
     return lines->frames_n;
 }
 
-/* The octets of the UPDATE, into lines->body. False: these are no digits of octets, or too many. */
-static bool read_octets(struct bgp_lines *lines, struct octets digits, struct octets *body)
+/* The octets of the UPDATE, into `body`. False: these are no digits of octets, or too many. */
+static bool read_octets(struct octets digits, uint8_t body[BGP_BODY_MOST])
 {
     if (digits.n % 2 || digits.n / 2 > BGP_BODY_MOST)
         return false;
@@ -74,47 +81,67 @@ static bool read_octets(struct bgp_lines *lines, struct octets digits, struct oc
     for (size_t i = 0; i < digits.n / 2; i++) {
         unsigned high = digit(digits.at[2 * i]), low = digit(digits.at[2 * i + 1]);
         wrong |= high | low;
-        lines->body[i] = (uint8_t)(high << 4 | low);
+        body[i] = (uint8_t)(high << 4 | low);
     }
-    *body = (struct octets){lines->body, digits.n / 2};
     return wrong < 16;
 }
 
-/* Reads a line, without its line feed, into lines->last and `body`. False: it is like none. */
-static bool read_line(struct bgp_lines *lines, struct octets rest, struct octets *body)
+/* Takes the digits of a line's UPDATE, without its line feed. `frame`: that of the line before; becomes its own. False:
+ * it is like none. */
+static bool find_digits(const struct bgp_lines *lines, struct octets rest, uint32_t *frame, struct octets *digits)
 {
     if (!skip_text(&rest, lines->start) || !skip_number(&rest) || !skip_text(&rest, lines->middle) ||
         !skip_number(&rest))
         return false;
-    uint32_t number = find_frame(lines, rest);
+    uint32_t number = find_frame(lines, *frame, rest);
     if (number == lines->frames_n)
         return false;
-    const struct bgp_frame *frame = &lines->frames[number];
+    const struct bgp_frame *found = &lines->frames[number];
+    *frame = number;
+    return skip_text(&rest, found->head) && skip_digits(&rest) && skip_text(&rest, lines->octets) &&
+           rest.n >= found->tail.n && take(&rest, rest.n - found->tail.n, digits);
+}
+
+/* Reads the next line of `rest`. False: there is none, or it is like none. */
+static bool begin(const struct rib *rib, const struct bgp_lines *lines, struct octets rest, uint32_t last,
+                  uint8_t body[BGP_BODY_MOST], struct bgp_update *update, struct line *out)
+{
+    const uint8_t *end = rest.n ? memchr(rest.at, '\n', rest.n) : NULL;
     struct octets digits;
-    if (!skip_text(&rest, frame->head) || !skip_digits(&rest) || !skip_text(&rest, lines->octets) ||
-        rest.n < frame->tail.n || !take(&rest, rest.n - frame->tail.n, &digits) || !read_octets(lines, digits, body))
+    if (!end)
         return false;
-    lines->last = number;
+    *out = (struct line){.size = (size_t)(end - rest.at) + 1, .frame = last};
+    if (!find_digits(lines, (struct octets){rest.at, out->size - 1}, &out->frame, &digits) ||
+        !read_octets(digits, body))
+        return false;
+    out->coming = bgp_receive_begin(rib, lines->frames[out->frame].session, body, digits.n / 2, update);
     return true;
 }
 
 void bgp_receive_lines(struct rib *rib, struct bgp_lines *lines, const uint8_t *text, size_t n,
-                       struct bgp_update *update, struct route_faults *faults, struct bgp_lines_received *out)
+                       struct bgp_update *updates, struct route_faults *faults, struct bgp_lines_received *out)
 {
+    struct line ahead[BGP_LINES_AHEAD];
+    struct octets rest = {text, n};
+    unsigned at = 0;
     *out = (struct bgp_lines_received){0};
-    struct octets rest = {text, n}, line, body;
-    for (const uint8_t *end; !out->told && rest.n && (end = memchr(rest.at, '\n', rest.n));) {
-        line = (struct octets){rest.at, (size_t)(end - rest.at)};
-        if (!read_line(lines, line, &body))
-            return;
-        const struct bgp_frame *frame = &lines->frames[lines->last];
-        out->memory = !bgp_receive(rib, frame->neighbor, frame->session, body.at, body.n, update, faults, &out->last);
+    bool more = begin(rib, lines, rest, lines->last, lines->bodies[at], &updates[at], &ahead[at]);
+    while (more && !out->told) {
+        const struct line *line = &ahead[at];
+        const struct bgp_frame *frame = &lines->frames[line->frame];
+        struct bgp_update *update = &updates[at];
+        bgp_receive_fetch(rib, &line->coming);
+        rest = (struct octets){rest.at + line->size, rest.n - line->size};
+        at = (at + 1) % BGP_LINES_AHEAD;
+        more = begin(rib, lines, rest, line->frame, lines->bodies[at], &updates[at], &ahead[at]);
+        out->memory =
+            !bgp_receive_end(rib, frame->neighbor, frame->session, &line->coming, update, faults, &out->last);
         out->told = out->memory || out->last.faults || out->last.left_out;
         out->others += out->last.others;
         out->path_ids |= out->last.path_ids;
-        out->came[lines->last] = 1;
+        out->came[line->frame] = 1;
         out->lines++;
-        out->size += line.n + 1;
-        rest = (struct octets){end + 1, rest.n - line.n - 1};
+        out->size += line->size;
+        lines->last = line->frame;
     }
 }

@@ -21,12 +21,14 @@ struct bgp_frame {      /* what is alike in the lines of one session, */
     uint32_t neighbor;
 };
 
+#define BGP_LINES_AHEAD 2 /* lines that are in work at once: one is read while the RIB waits for memory */
+
 struct bgp_lines {
     struct octets start, middle, octets; /* before the first number, before the second, behind the header: of all */
     uint32_t frames_n;
     uint32_t last; /* the frame of the last line */
     struct bgp_frame frames[BGP_FRAMES_MOST];
-    uint8_t body[BGP_BODY_MOST];
+    uint8_t bodies[BGP_LINES_AHEAD][BGP_BODY_MOST];
 };
 
 struct bgp_lines_received {
@@ -40,8 +42,8 @@ struct bgp_lines_received {
     struct bgp_received last;
 };
 
-/* Takes whole lines of `text`. The rest is as of bgp_receive. */
+/* Takes whole lines of `text`. `updates`: BGP_LINES_AHEAD of them. The rest is as of bgp_receive. */
 void bgp_receive_lines(struct rib *rib, struct bgp_lines *lines, const uint8_t *text, size_t n,
-                       struct bgp_update *update, struct route_faults *faults, struct bgp_lines_received *out);
+                       struct bgp_update *updates, struct route_faults *faults, struct bgp_lines_received *out);
 
 #endif

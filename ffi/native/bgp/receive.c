@@ -98,11 +98,9 @@ static void fetch(const struct rib *rib, const struct bgp_run *run)
 
 /* The number of the run's attribute set, held; ATTRS_NONE: no memory, or `full`: it is one too many. */
 static uint32_t hold_set(struct rib *rib, uint32_t neighbor, struct bgp_update *update,
-                         const struct bgp_session *session, const struct bgp_run *run, bool *full)
+                         const struct bgp_session *session, const struct bgp_run *run, uint32_t hash, bool *full)
 {
     struct octets key = bgp_set_key(update, session, run);
-    uint32_t hash = rib_attrs_hash(rib, key.at, key.n);
-    fetch(rib, run);
     uint32_t number = rib_attrs_find_by(rib, hash, key.at, key.n);
     struct attrs_summary summary;
     *full = number == ATTRS_NONE && !rib_attrs_fit(rib, neighbor, key.n);
@@ -113,22 +111,42 @@ static uint32_t hold_set(struct rib *rib, uint32_t neighbor, struct bgp_update *
     return number;
 }
 
-bool bgp_receive(struct rib *rib, uint32_t neighbor, const struct bgp_session *session, const uint8_t *body, size_t n,
-                 struct bgp_update *update, struct route_faults *faults, struct bgp_received *out)
+struct bgp_coming bgp_receive_begin(const struct rib *rib, const struct bgp_session *session, const uint8_t *body,
+                                    size_t n, struct bgp_update *update)
+{
+    struct bgp_coming coming = {.readable = bgp_update_read(update, session, body, n)};
+    if (!coming.readable || bgp_treat_as_withdraw(update->faults))
+        return coming;
+    coming.runs = update->announced_n < 2 ? update->announced_n : 2;
+    for (size_t i = 0; i < coming.runs; i++) {
+        struct octets key = bgp_set_key(update, session, &update->announced[i]);
+        coming.hashes[i] = rib_attrs_hash(rib, key.at, key.n);
+        fetch(rib, &update->announced[i]);
+    }
+    return coming;
+}
+
+void bgp_receive_fetch(const struct rib *rib, const struct bgp_coming *coming)
+{
+    for (size_t i = 0; i < coming->runs; i++)
+        rib_attrs_fetch(rib, coming->hashes[i]);
+}
+
+bool bgp_receive_end(struct rib *rib, uint32_t neighbor, const struct bgp_session *session,
+                     const struct bgp_coming *coming, struct bgp_update *update, struct route_faults *faults,
+                     struct bgp_received *out)
 {
     uint64_t memory = faults->memory;
-    bool readable = bgp_update_read(update, session, body, n);
     *out = (struct bgp_received){.faults = update->faults, .end_of_rib = update->end_of_rib, .others = update->others};
-    if (!readable)
+    if (!coming->readable)
         return true;
     /* What is withdrawn goes first, and with its last route a set would go that the announced ones have, too. */
     uint32_t sets[2] = {ATTRS_NONE, ATTRS_NONE};
     bool full[2] = {false, false};
     size_t runs = update->announced_n < 2 ? update->announced_n : 2;
-    bool take = !bgp_treat_as_withdraw(update->faults);
-    for (size_t i = 0; take && i < runs; i++)
+    for (size_t i = 0; i < coming->runs; i++)
         if (kind_of_next_hop(&update->announced[i], session) == BGP_UNICAST)
-            sets[i] = hold_set(rib, neighbor, update, session, &update->announced[i], &full[i]);
+            sets[i] = hold_set(rib, neighbor, update, session, &update->announced[i], coming->hashes[i], &full[i]);
     for (size_t i = 0; i < update->withdrawn_n; i++) {
         out->path_ids |= update->withdrawn[i].path_ids;
         withdraw(rib, neighbor, &update->withdrawn[i]);
@@ -143,7 +161,7 @@ bool bgp_receive(struct rib *rib, uint32_t neighbor, const struct bgp_session *s
         }
         withdraw(rib, neighbor, run);
         enum bgp_no_unicast kind = kind_of_next_hop(run, session);
-        uint32_t routes = take ? count(run) : 0;
+        uint32_t routes = coming->runs ? count(run) : 0;
         if (kind == BGP_UNICAST && !full[i]) {
             faults->memory += routes;
             continue;
@@ -152,6 +170,13 @@ bool bgp_receive(struct rib *rib, uint32_t neighbor, const struct bgp_session *s
         out->left_out += routes;
     }
     return faults->memory == memory;
+}
+
+bool bgp_receive(struct rib *rib, uint32_t neighbor, const struct bgp_session *session, const uint8_t *body, size_t n,
+                 struct bgp_update *update, struct route_faults *faults, struct bgp_received *out)
+{
+    struct bgp_coming coming = bgp_receive_begin(rib, session, body, n, update);
+    return bgp_receive_end(rib, neighbor, session, &coming, update, faults, out);
 }
 
 bool rib_bgp_summary(const struct rib *rib, const uint8_t *key, size_t n, uint8_t *scratch, struct attrs_summary *out)

@@ -39,6 +39,24 @@ bool rib_bgp_summary(const struct rib *rib, const uint8_t *key, size_t n, uint8_
 
 /* ---- only C sees this ---- */
 
+/* bgp_receive in three steps, for whoever has many UPDATEs: what the RIB needs of one is fetched from memory, which
+ * takes long, while it is busy with the one before. Only the last step changes something. */
+struct bgp_coming {
+    bool readable;
+    size_t runs;        /* announced, whose sets are looked for */
+    uint32_t hashes[2]; /* of their sets */
+};
+
+/* Reads an UPDATE into `update`, and begins to fetch. */
+struct bgp_coming bgp_receive_begin(const struct rib *rib, const struct bgp_session *session, const uint8_t *body,
+                                    size_t n, struct bgp_update *update);
+/* Goes on to fetch, when what was to be fetched first should be here. */
+void bgp_receive_fetch(const struct rib *rib, const struct bgp_coming *coming);
+/* Takes it; as bgp_receive. */
+bool bgp_receive_end(struct rib *rib, uint32_t neighbor, const struct bgp_session *session,
+                     const struct bgp_coming *coming, struct bgp_update *update, struct route_faults *faults,
+                     struct bgp_received *out);
+
 /* Writes the set without the communities that could pass for our tags; the number of octets, at most those of `key`. */
 size_t bgp_set_without_ours(struct octets key, const struct summary_terms *terms, uint8_t *out);
 

@@ -59,6 +59,13 @@ uint32_t attrs_hash(const struct attrs_table *table, const void *key, size_t n)
     return hash;
 }
 
+void attrs_fetch(const struct attrs_table *table, uint32_t hash)
+{
+    uint32_t number = table->buckets[hash & (table->buckets_n - 1)];
+    if (number != ATTRS_NONE)
+        __builtin_prefetch(&table->sets[number], 1);
+}
+
 uint32_t attrs_find(const struct attrs_table *table, uint32_t hash, const void *key, size_t n)
 {
     uint32_t number = table->buckets[hash & (table->buckets_n - 1)];

@@ -44,8 +44,10 @@ struct attrs_table {
 int attrs_init(struct attrs_table *table); /* -1: no memory, or no secret */
 void attrs_free(struct attrs_table *table);
 
-/* The hash of a key; what attrs_find will read with it begins to be fetched. */
+/* The hash of a key. What attrs_find will read with it begins to be fetched: where the set is, and, once that is here,
+ * by attrs_fetch the set. */
 uint32_t attrs_hash(const struct attrs_table *table, const void *key, size_t n);
+void attrs_fetch(const struct attrs_table *table, uint32_t hash);
 uint32_t attrs_find(const struct attrs_table *table, uint32_t hash, const void *key,
                     size_t n); /* ATTRS_NONE: no such set */
 /* The number of a set that there is not yet: with no reference, at the expense of `owner` (ATTRS_NONE: nobody's).

@@ -89,6 +89,8 @@ uint32_t rib_attrs_add(struct rib *rib, const void *key, size_t n, const struct 
 
 uint32_t rib_attrs_hash(const struct rib *rib, const void *key, size_t n) { return attrs_hash(&rib->attrs, key, n); }
 
+void rib_attrs_fetch(const struct rib *rib, uint32_t hash) { attrs_fetch(&rib->attrs, hash); }
+
 uint32_t rib_attrs_find_by(const struct rib *rib, uint32_t hash, const void *key, size_t n)
 {
     return attrs_find(&rib->attrs, hash, key, n);

@@ -341,9 +341,10 @@ uint64_t rib_attrs_memory(const struct rib *rib); /* of those */
 /* For decoders of UPDATEs. They read one whole before its first route is touched, and hold its sets meanwhile. */
 
 const struct summary_terms *rib_summary_terms(const struct rib *rib);
-/* The hash of a set's key, by which it is found; what that will read begins to be fetched, as with rib_fetch what
- * rib_announce of a route will read: what the one waits for comes while the others are looked at. */
+/* The hash of a set's key, by which it is found. What that will read begins to be fetched, as with rib_fetch what
+ * rib_announce of a route will read; rib_attrs_fetch goes on when the first of it should have come. */
 uint32_t rib_attrs_hash(const struct rib *rib, const void *key, size_t n);
+void rib_attrs_fetch(const struct rib *rib, uint32_t hash);
 void rib_fetch(const struct rib *rib, const struct nlri *nlri);
 uint32_t rib_attrs_find_by(const struct rib *rib, uint32_t hash, const void *key, size_t n);
 /* Whether a neighbor may have one more set, of n octets; and a set that there is not yet, at its expense. */

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 
 from rtrd.base import log
+from rtrd.base.turn import Turn
 
 READ = 1 << 17
 """Bytes read at a time: lines of some thousand routes, whose work is ten milliseconds at most."""
@@ -120,6 +121,8 @@ class Pipe:
         self._lost = False
         self.starved: Callable[[], None] = lambda: None
         """Called when memory ended, and some of what ExaBGP said is lost; again and again until that succeeds."""
+        self.turned: Callable[[], None] = lambda: None
+        """Called at the end of a turn in which lines were read."""
 
     def start(self, caught_up: Callable[[], None]) -> None:
         """Begin to read; `caught_up` is called when what was kept is read."""
@@ -135,6 +138,7 @@ class Pipe:
             return  # it was closed meanwhile
         if data := os.read(self._kept, READ):
             self._take(data)
+            self.turned()
             self._loop.call_soon(self._read_kept)
         else:
             self._forget_kept()
@@ -183,7 +187,7 @@ class Pipe:
         return not self._unwritten
 
     def _readable(self) -> None:
-        read = self._read_some()
+        read = self._read_turn()
         if 0 < read < MUCH and self._open:
             self._pausing = self._loop.call_later(_pause_after(read), self._paused)
             self._loop.remove_reader(self._read_fd)
@@ -192,7 +196,7 @@ class Pipe:
         self._pausing = None
         read = 0
         try:
-            read = self._read_some()
+            read = self._read_turn()
         finally:  # whatever failed: nobody else reads it, and ExaBGP would stop
             if self._open:
                 self._read_on(read)
@@ -207,6 +211,17 @@ class Pipe:
             self._loop.add_reader(self._read_fd, self._readable)
         except MemoryError:
             raise SystemExit(1) from None  # not even that is possible: rtrd ends, for another one to read
+
+    def _read_turn(self) -> int:
+        """Read what is there, for a turn at most: what comes with each turn costs more than to read once more.
+
+        Gives how many octets the last read had.
+        """
+        turn = Turn()
+        while (read := self._read_some()) == READ and self._open and not turn.over:
+            pass
+        self.turned()
+        return read
 
     def _read_some(self) -> int:
         """Read what is there, once. Gives how many octets that were."""
@@ -248,7 +263,7 @@ class Pipe:
             self._lost = False
 
     def _read_file(self) -> None:
-        self._read_some()
+        self._read_turn()
         if self._open:
             self._loop.call_soon(self._read_file)
 

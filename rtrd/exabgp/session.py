@@ -81,6 +81,7 @@ class ExaBGP:
         self._work_began: float | None = None
         self._pipe = Pipe(read_fd, write_fd, self._read, self._room, self.close, mid_line=mid_line, kept=kept)
         self._pipe.starved = self._starve
+        self._pipe.turned = self.pump
         self.on_starved: Callable[[], None] = lambda: None
         """Called STARVED seconds after memory ended in the middle of what ExaBGP said: all has to be learned again."""
         self._starved: asyncio.TimerHandle | None = None
@@ -178,7 +179,6 @@ class ExaBGP:
         if self._pipe.lines.too_long > self._too_long:
             self._too_long = self._pipe.lines.too_long
             self._left_out(f"longer than {MOST_LINE} bytes")
-        self.pump()
 
     def feed(self, text: bytes) -> None:
         """Take whole lines of ExaBGP."""

@@ -15,7 +15,10 @@ struct entry {
     uint8_t filtered : 1;  /* a filter matches */
     uint8_t crowd : 1;     /* a mark: the prefix's VRPs are in its crowd */
     uint8_t exempting : 1; /* EXEMPT after the change that is to come */
+    uint8_t reach;         /* of the slot, whatever is in it; see in_run() */
 };
+
+#define REACH_MOST 255
 
 /* The bits of entry.force: one of BOTH holds, see vrpset.shown; EXEMPT whatever the sources say. */
 #define BOTH 3

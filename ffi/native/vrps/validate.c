@@ -20,19 +20,18 @@ static inline bool is_one(const struct vrpset *set, enum which which, const stru
     return which == DUE ? due(set, entry) : counts(entry, set->active, false) && !due(set, entry);
 }
 
-/* Where the VRPs of one length that cover a prefix lie: in one probe run, or in the crowd that it leads to. */
-struct probe {
+/* Where the VRPs of one length that cover a prefix lie: in this probe run, or in the crowd that it leads to. */
+struct place {
     const struct table *table;
-    const struct crowd *crowd; /* in which `at` is; NULL: in the table */
-    uint32_t at;
+    uint32_t first;
     uint8_t len;
 };
 
-static inline bool probe_at(const struct vrpset *set, uint8_t family, struct key key, unsigned len, struct probe *probe)
+static inline bool place_of(const struct vrpset *set, uint8_t family, struct key key, unsigned len, struct place *place)
 {
     uint64_t hash = hash_prefix(set, masked(key, len), len);
     const struct table *table = &family_const(set, family)->tables[table_number(hash)];
-    *probe = (struct probe){table, NULL, (uint32_t)hash & (table->room - 1), (uint8_t)len};
+    *place = (struct place){table, (uint32_t)hash & (table->room - 1), (uint8_t)len};
     return table->room != 0;
 }
 
@@ -41,17 +40,26 @@ static inline bool is_of(const struct entry *entry, struct key prefix, unsigned 
     return entry->hi == prefix.hi && entry->lo == prefix.lo && entry->len == len;
 }
 
+/* A walk over the entries of one length. */
+struct probe {
+    struct place place;
+    const struct crowd *crowd; /* in which `at` is; NULL: in the table */
+    uint32_t at;
+};
+
 /* The next entry of the prefix; NULL: that was the last one. Each that is looked at is counted. */
 static inline const struct entry *probe_next(const struct vrpset *set, enum which which, struct key prefix,
                                              struct probe *probe, size_t *looked)
 {
+    const struct place *place = &probe->place;
     const struct entry *entry;
-    while (!probe->crowd && (entry = &probe->table->entries[probe->at])->used) {
-        probe->at = (probe->at + 1) & (probe->table->room - 1);
+    while (!probe->crowd && in_run(place->table, place->first, probe->at)) {
+        entry = &place->table->entries[probe->at];
+        probe->at = (probe->at + 1) & (place->table->room - 1);
         ++*looked;
-        if (!is_of(entry, prefix, probe->len))
+        if (!is_of(entry, prefix, place->len))
             continue;
-        if ((probe->crowd = crowd_of(probe->table, entry))) {
+        if ((probe->crowd = crowd_of(place->table, entry))) {
             probe->at = 0;
         } else if (is_one(set, which, entry)) {
             return entry;
@@ -67,13 +75,13 @@ static inline const struct entry *probe_next(const struct vrpset *set, enum whic
 }
 
 /* RFC 6811 section 2 by the VRPs in force of one length. True: the rest makes no difference. */
-static inline bool judge_length(const struct vrpset *set, struct key prefix, const struct probe *probe, int64_t asn,
+static inline bool judge_length(const struct vrpset *set, struct key prefix, const struct place *place, int64_t asn,
                                 unsigned len, enum validity *validity)
 {
-    const struct table *table = probe->table;
-    const struct entry *entry;
-    for (uint32_t at = probe->at; (entry = &table->entries[at])->used; at = (at + 1) & (table->room - 1)) {
-        if (!is_of(entry, prefix, probe->len))
+    const struct table *table = place->table;
+    for (uint32_t at = place->first; in_run(table, place->first, at); at = (at + 1) & (table->room - 1)) {
+        const struct entry *entry = &table->entries[at];
+        if (!is_of(entry, prefix, place->len))
             continue;
         bool matches;
         const struct crowd *crowd = crowd_of(table, entry);
@@ -100,7 +108,7 @@ struct covering {
     uint8_t family;
     enum which which;
     struct lengths_walk lengths;
-    struct probe probe; /* of one length; table NULL: none */
+    struct probe probe; /* of one length; its table NULL: none */
     size_t looked;      /* entries */
 };
 
@@ -108,21 +116,23 @@ static struct covering covering_begin(const struct vrpset *set, enum which which
                                       unsigned len)
 {
     struct lengths_walk lengths = lengths_begin(&family_const(set, family)->lengths, key.hi, len);
-    return (struct covering){set, key, family, which, lengths, {NULL, NULL, 0, 0}, 0};
+    return (struct covering){set, key, family, which, lengths, {{NULL, 0, 0}, NULL, 0}, 0};
 }
 
 static inline const struct entry *covering_next(struct covering *walk)
 {
     for (int len;;) {
         const struct entry *entry = NULL;
-        if (walk->probe.table)
-            entry = probe_next(walk->set, walk->which, masked(walk->key, walk->probe.len), &walk->probe, &walk->looked);
+        struct place *place = &walk->probe.place;
+        if (place->table)
+            entry = probe_next(walk->set, walk->which, masked(walk->key, place->len), &walk->probe, &walk->looked);
         if (entry)
             return entry;
         do
             if ((len = lengths_next(&walk->lengths)) < 0)
                 return NULL;
-        while (!probe_at(walk->set, walk->family, walk->key, (unsigned)len, &walk->probe));
+        while (!place_of(walk->set, walk->family, walk->key, (unsigned)len, place));
+        walk->probe = (struct probe){*place, NULL, place->first};
     }
 }
 
@@ -138,10 +148,10 @@ static enum validity validate(const struct vrpset *set, uint8_t family, struct k
 {
     enum validity validity = VALIDITY_NOT_FOUND;
     struct lengths_walk lengths = lengths_begin(&family_const(set, family)->lengths, key.hi, len);
-    struct probe probe;
+    struct place place;
     for (int some; (some = lengths_next(&lengths)) >= 0;)
-        if (probe_at(set, family, key, (unsigned)some, &probe) &&
-            judge_length(set, masked(key, (unsigned)some), &probe, asn, len, &validity))
+        if (place_of(set, family, key, (unsigned)some, &place) &&
+            judge_length(set, masked(key, (unsigned)some), &place, asn, len, &validity))
             break;
     return validity;
 }
@@ -224,23 +234,23 @@ void vrpset_fetch_entries(const struct vrpset *set, const struct prefix *prefix)
 {
     struct key key = key_of(prefix->addr);
     struct lengths_walk walk = lengths_begin(&family_const(set, prefix->family)->lengths, key.hi, prefix->len);
-    struct probe probe;
+    struct place place;
     for (int len; (len = lengths_next(&walk)) >= 0;)
-        if (probe_at(set, prefix->family, key, (unsigned)len, &probe))
-            __builtin_prefetch(&probe.table->entries[probe.at]);
+        if (place_of(set, prefix->family, key, (unsigned)len, &place))
+            __builtin_prefetch(&place.table->entries[place.first]);
 }
 
 /* A route's answer waits for memory two or three times, one after the other. So routes are validated together: the
  * lengths worth a look, the entries of each; what the next step of one route reads is on its way while the others are
  * looked at. */
-enum { PROBES = 12 };
+enum { PLACES = 12 };
 
 struct asked {
     struct key key;
     int64_t asn; /* -1: none */
     uint8_t len, family, n;
     bool good, many; /* many: more lengths than there is room for */
-    struct probe probes[PROBES];
+    struct place places[PLACES];
 };
 
 static void read_route(const struct vrpset *set, const uint8_t addr[16], uint8_t len, uint8_t family, int64_t asn,
@@ -258,14 +268,15 @@ static void read_route(const struct vrpset *set, const uint8_t addr[16], uint8_t
         lengths_prefetch(&family_const(set, family)->lengths, asked->key.hi);
 }
 
-static void find_probes(const struct vrpset *set, struct asked *asked)
+static void find_places(const struct vrpset *set, struct asked *asked)
 {
     struct lengths_walk walk = lengths_begin(&family_const(set, asked->family)->lengths, asked->key.hi, asked->len);
     for (int len; !asked->many && (len = lengths_next(&walk)) >= 0;) {
-        if (asked->n == PROBES) {
+        struct place *place = &asked->places[asked->n];
+        if (asked->n == PLACES) {
             asked->many = true;
-        } else if (probe_at(set, asked->family, asked->key, (unsigned)len, &asked->probes[asked->n])) {
-            __builtin_prefetch(&asked->probes[asked->n].table->entries[asked->probes[asked->n].at]);
+        } else if (place_of(set, asked->family, asked->key, (unsigned)len, place)) {
+            __builtin_prefetch(&place->table->entries[place->first]);
             asked->n++;
         }
     }
@@ -281,7 +292,7 @@ static enum validity answer(const struct vrpset *set, struct asked *asked)
     if (asked->many)
         return validate(set, asked->family, asked->key, asked->len, asked->asn);
     for (unsigned n = 0; n < asked->n; n++)
-        if (judge_length(set, masked(asked->key, asked->probes[n].len), &asked->probes[n], asked->asn, asked->len,
+        if (judge_length(set, masked(asked->key, asked->places[n].len), &asked->places[n], asked->asn, asked->len,
                          &validity))
             break;
     return validity;
@@ -291,7 +302,7 @@ static void validate_together(const struct vrpset *set, struct asked *asked, siz
 {
     for (size_t i = 0; i < n; i++)
         if (asked[i].good)
-            find_probes(set, &asked[i]);
+            find_places(set, &asked[i]);
     for (size_t i = 0; i < n; i++)
         out[i] = (uint8_t)answer(set, &asked[i]);
 }

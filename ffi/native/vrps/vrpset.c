@@ -40,7 +40,7 @@ static int table_resize(struct vrpset *set, struct table *table)
         free(crowds);
         return -1;
     }
-    uint32_t crowds_n = 0;
+    struct table bigger = {entries, room, alive, crowds, 0, table->crowds_n};
     for (uint32_t i = 0; i < table->room; i++) {
         const struct entry *old = &table->entries[i];
         bool is_mark = old->crowd && old->len != NO_LENGTH, kept = keeps(set, table, old);
@@ -48,23 +48,18 @@ static int table_resize(struct vrpset *set, struct table *table)
             crowd_free(table->crowds[old->asn]);
         if (!kept)
             continue;
-        uint32_t at = (uint32_t)hash_prefix(set, (struct key){old->hi, old->lo}, old->len) & (room - 1);
+        uint32_t first = (uint32_t)hash_prefix(set, (struct key){old->hi, old->lo}, old->len) & (room - 1), at = first;
         while (entries[at].used)
             at = (at + 1) & (room - 1);
-        entries[at] = *old;
+        run_put(&bigger, first, at, *old);
         if (is_mark && crowds) {
-            crowds[crowds_n] = table->crowds[old->asn];
-            entries[at].asn = crowds_n++;
+            crowds[bigger.crowds_n] = table->crowds[old->asn];
+            entries[at].asn = bigger.crowds_n++;
         }
     }
     free(table->entries);
     free(table->crowds);
-    table->entries = entries;
-    table->crowds = crowds;
-    table->crowds_room = table->crowds_n;
-    table->crowds_n = crowds_n;
-    table->room = room;
-    table->used = alive;
+    *table = bigger;
     return 0;
 }
 
@@ -87,9 +82,9 @@ struct found vrpset_find(const struct vrpset *set, uint8_t family, const struct 
     const struct table *table = &family_const(set, family)->tables[table_number(hash)];
     if (table->room == 0)
         return (struct found){NULL, NULL};
-    uint32_t mask = table->room - 1;
-    struct entry *entry;
-    for (uint32_t i = (uint32_t)hash & mask; (entry = &table->entries[i])->used; i = (i + 1) & mask) {
+    uint32_t mask = table->room - 1, first = (uint32_t)hash & mask;
+    for (uint32_t i = first; in_run(table, first, i); i = (i + 1) & mask) {
+        struct entry *entry = &table->entries[i];
         if (!has_prefix(entry, key, vrp->len))
             continue;
         struct crowd *crowd = crowd_of(table, entry);
@@ -123,24 +118,25 @@ static struct crowd *make_crowd(const struct vrpset *set, struct table *table, u
     }
     struct crowd *crowd = crowd_new(set->seeds[len]);
     uint32_t mask = table->room - 1;
-    struct entry *entry, *mark = NULL;
-    for (uint32_t i = first; crowd && (entry = &table->entries[i])->used; i = (i + 1) & mask) {
+    const struct entry moved = {.used = 1, .crowd = 1, .len = NO_LENGTH};
+    const struct entry mark = {
+        .hi = key.hi, .lo = key.lo, .asn = table->crowds_n, .used = 1, .crowd = 1, .len = (uint8_t)len};
+    for (uint32_t i = first; crowd && in_run(table, first, i); i = (i + 1) & mask) {
+        const struct entry *entry = &table->entries[i];
         if (has_prefix(entry, key, len) && !crowd_add(crowd, entry, kept_forces(set))) {
             crowd_free(crowd);
             crowd = NULL;
         }
     }
-    for (uint32_t i = first; crowd && (entry = &table->entries[i])->used; i = (i + 1) & mask) {
-        if (!has_prefix(entry, key, len))
+    bool marked = false;
+    for (uint32_t i = first; crowd && in_run(table, first, i); i = (i + 1) & mask) {
+        if (!has_prefix(&table->entries[i], key, len))
             continue;
-        *entry = (struct entry){.used = 1, .crowd = 1, .len = NO_LENGTH};
-        mark = mark ? mark : entry;
+        run_put(table, first, i, marked ? moved : mark);
+        marked = true;
     }
-    if (mark) {
-        *mark = (struct entry){
-            .hi = key.hi, .lo = key.lo, .asn = table->crowds_n, .used = 1, .crowd = 1, .len = (uint8_t)len};
+    if (marked)
         table->crowds[table->crowds_n++] = crowd;
-    }
     return crowd;
 }
 
@@ -173,9 +169,9 @@ static struct found find_or_make(struct vrpset *set, const struct vrp *vrp, unsi
                                  .max = vrp->max,
                                  .used = 1,
                                  .filtered = set->filters && filters_match(set->filters, vrp)};
-    uint32_t mask = table->room - 1, first = (uint32_t)hash & mask, i = first, n = 0;
-    struct entry *dead = NULL;
-    for (; table->entries[i].used; i = (i + 1) & mask) {
+    uint32_t mask = table->room - 1, first = (uint32_t)hash & mask, i = first, dead = 0, n = 0;
+    bool any_dead = false;
+    for (; in_run(table, first, i); i = (i + 1) & mask) {
         struct entry *entry = &table->entries[i];
         if (!has_prefix(entry, key, vrp->len))
             continue;
@@ -185,19 +181,23 @@ static struct found find_or_make(struct vrpset *set, const struct vrp *vrp, unsi
         if (says(entry, vrp))
             return (struct found){entry, NULL};
         n++;
-        if (!dead && !keeps(set, table, entry))
-            dead = entry;
+        if (!any_dead && !keeps(set, table, entry)) {
+            any_dead = true;
+            dead = i;
+        }
     }
     if (lengths_note(&fam->lengths, key.hi, vrp->len) != 0)
         return none;
-    if (n >= CROWD_FROM && !dead) {
+    if (n >= CROWD_FROM && !any_dead) {
         struct crowd *crowd = make_crowd(set, table, first, key, vrp->len);
         return crowd ? found_in_crowd(set, crowd, &wanted, source, crowded) : none;
     }
-    table->used += !dead;
-    struct entry *made = dead ? dead : &table->entries[i];
-    *made = wanted;
-    return (struct found){made, NULL};
+    table->used += !any_dead;
+    while (!any_dead && table->entries[i].used)
+        i = (i + 1) & mask;
+    uint32_t at = any_dead ? dead : i;
+    run_put(table, first, at, wanted);
+    return (struct found){&table->entries[at], NULL};
 }
 
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce)

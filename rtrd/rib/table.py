@@ -51,7 +51,7 @@ class RouteTable:
         self._faults = ffi.new("struct route_faults *")
         self._command = ffi.new("struct command *")
         self._received = ffi.new("struct bgp_received *")
-        self._reading: _rov.BgpUpdate | None = None
+        self._reading: _rov.Array[_rov.BgpUpdate] | None = None
         self._lines_received = ffi.new("struct bgp_lines_received *")
         self._split = 0
         self.barriers = 0
@@ -215,7 +215,7 @@ class RouteTable:
         number = self.find_attributes(key)
         return self.add_attributes(key, self.summary_of_octets(key)) if number is None else number
 
-    def _update(self) -> _rov.BgpUpdate:
+    def _update(self) -> _rov.Array[_rov.BgpUpdate]:
         """Give the memory in which UPDATEs are read, those of lines in turn: some of it is only used by long ones."""
         if self._reading is None:
             self._reading = ffi.new("struct bgp_update[]", lib.BGP_LINES_AHEAD)

@@ -134,8 +134,7 @@ void bgp_receive_lines(struct rib *rib, struct bgp_lines *lines, const uint8_t *
         rest = (struct octets){rest.at + line->size, rest.n - line->size};
         at = (at + 1) % BGP_LINES_AHEAD;
         more = begin(rib, lines, rest, line->frame, lines->bodies[at], &updates[at], &ahead[at]);
-        out->memory =
-            !bgp_receive_end(rib, frame->neighbor, frame->session, &line->coming, update, faults, &out->last);
+        out->memory = !bgp_receive_end(rib, frame->neighbor, frame->session, &line->coming, update, faults, &out->last);
         out->told = out->memory || out->last.faults || out->last.left_out;
         out->others += out->last.others;
         out->path_ids |= out->last.path_ids;

@@ -21,17 +21,17 @@ static inline bool is_one(const struct vrpset *set, enum which which, const stru
 }
 
 /* Where the VRPs of one length that cover a prefix lie: in this probe run, or in the crowd that it leads to. */
-struct place {
+struct run {
     const struct table *table;
     uint32_t first;
     uint8_t len;
 };
 
-static inline bool place_of(const struct vrpset *set, uint8_t family, struct key key, unsigned len, struct place *place)
+static inline bool run_of(const struct vrpset *set, uint8_t family, struct key key, unsigned len, struct run *run)
 {
     uint64_t hash = hash_prefix(set, masked(key, len), len);
     const struct table *table = &family_const(set, family)->tables[table_number(hash)];
-    *place = (struct place){table, (uint32_t)hash & (table->room - 1), (uint8_t)len};
+    *run = (struct run){table, (uint32_t)hash & (table->room - 1), (uint8_t)len};
     return table->room != 0;
 }
 
@@ -42,7 +42,7 @@ static inline bool is_of(const struct entry *entry, struct key prefix, unsigned 
 
 /* A walk over the entries of one length. */
 struct probe {
-    struct place place;
+    struct run run;
     const struct crowd *crowd; /* in which `at` is; NULL: in the table */
     uint32_t at;
 };
@@ -51,15 +51,15 @@ struct probe {
 static inline const struct entry *probe_next(const struct vrpset *set, enum which which, struct key prefix,
                                              struct probe *probe, size_t *looked)
 {
-    const struct place *place = &probe->place;
+    const struct run *run = &probe->run;
     const struct entry *entry;
-    while (!probe->crowd && in_run(place->table, place->first, probe->at)) {
-        entry = &place->table->entries[probe->at];
-        probe->at = (probe->at + 1) & (place->table->room - 1);
+    while (!probe->crowd && in_run(run->table, run->first, probe->at)) {
+        entry = &run->table->entries[probe->at];
+        probe->at = (probe->at + 1) & (run->table->room - 1);
         ++*looked;
-        if (!is_of(entry, prefix, place->len))
+        if (!is_of(entry, prefix, run->len))
             continue;
-        if ((probe->crowd = crowd_of(place->table, entry))) {
+        if ((probe->crowd = crowd_of(run->table, entry))) {
             probe->at = 0;
         } else if (is_one(set, which, entry)) {
             return entry;
@@ -75,13 +75,13 @@ static inline const struct entry *probe_next(const struct vrpset *set, enum whic
 }
 
 /* RFC 6811 section 2 by the VRPs in force of one length. True: the rest makes no difference. */
-static inline bool judge_length(const struct vrpset *set, struct key prefix, const struct place *place, int64_t asn,
+static inline bool judge_length(const struct vrpset *set, struct key prefix, const struct run *run, int64_t asn,
                                 unsigned len, enum validity *validity)
 {
-    const struct table *table = place->table;
-    for (uint32_t at = place->first; in_run(table, place->first, at); at = (at + 1) & (table->room - 1)) {
+    const struct table *table = run->table;
+    for (uint32_t at = run->first; in_run(table, run->first, at); at = (at + 1) & (table->room - 1)) {
         const struct entry *entry = &table->entries[at];
-        if (!is_of(entry, prefix, place->len))
+        if (!is_of(entry, prefix, run->len))
             continue;
         bool matches;
         const struct crowd *crowd = crowd_of(table, entry);
@@ -123,16 +123,16 @@ static inline const struct entry *covering_next(struct covering *walk)
 {
     for (int len;;) {
         const struct entry *entry = NULL;
-        struct place *place = &walk->probe.place;
-        if (place->table)
-            entry = probe_next(walk->set, walk->which, masked(walk->key, place->len), &walk->probe, &walk->looked);
+        struct run *run = &walk->probe.run;
+        if (run->table)
+            entry = probe_next(walk->set, walk->which, masked(walk->key, run->len), &walk->probe, &walk->looked);
         if (entry)
             return entry;
         do
             if ((len = lengths_next(&walk->lengths)) < 0)
                 return NULL;
-        while (!place_of(walk->set, walk->family, walk->key, (unsigned)len, place));
-        walk->probe = (struct probe){*place, NULL, place->first};
+        while (!run_of(walk->set, walk->family, walk->key, (unsigned)len, run));
+        walk->probe = (struct probe){*run, NULL, run->first};
     }
 }
 
@@ -148,10 +148,10 @@ static enum validity validate(const struct vrpset *set, uint8_t family, struct k
 {
     enum validity validity = VALIDITY_NOT_FOUND;
     struct lengths_walk lengths = lengths_begin(&family_const(set, family)->lengths, key.hi, len);
-    struct place place;
+    struct run run;
     for (int some; (some = lengths_next(&lengths)) >= 0;)
-        if (place_of(set, family, key, (unsigned)some, &place) &&
-            judge_length(set, masked(key, (unsigned)some), &place, asn, len, &validity))
+        if (run_of(set, family, key, (unsigned)some, &run) &&
+            judge_length(set, masked(key, (unsigned)some), &run, asn, len, &validity))
             break;
     return validity;
 }
@@ -234,23 +234,23 @@ void vrpset_fetch_entries(const struct vrpset *set, const struct prefix *prefix)
 {
     struct key key = key_of(prefix->addr);
     struct lengths_walk walk = lengths_begin(&family_const(set, prefix->family)->lengths, key.hi, prefix->len);
-    struct place place;
+    struct run run;
     for (int len; (len = lengths_next(&walk)) >= 0;)
-        if (place_of(set, prefix->family, key, (unsigned)len, &place))
-            __builtin_prefetch(&place.table->entries[place.first]);
+        if (run_of(set, prefix->family, key, (unsigned)len, &run))
+            __builtin_prefetch(&run.table->entries[run.first]);
 }
 
 /* A route's answer waits for memory two or three times, one after the other. So routes are validated together: the
  * lengths worth a look, the entries of each; what the next step of one route reads is on its way while the others are
  * looked at. */
-enum { PLACES = 12 };
+enum { RUNS = 12 };
 
 struct asked {
     struct key key;
     int64_t asn; /* -1: none */
     uint8_t len, family, n;
     bool good, many; /* many: more lengths than there is room for */
-    struct place places[PLACES];
+    struct run runs[RUNS];
 };
 
 static void read_route(const struct vrpset *set, const uint8_t addr[16], uint8_t len, uint8_t family, int64_t asn,
@@ -268,15 +268,15 @@ static void read_route(const struct vrpset *set, const uint8_t addr[16], uint8_t
         lengths_prefetch(&family_const(set, family)->lengths, asked->key.hi);
 }
 
-static void find_places(const struct vrpset *set, struct asked *asked)
+static void find_runs(const struct vrpset *set, struct asked *asked)
 {
     struct lengths_walk walk = lengths_begin(&family_const(set, asked->family)->lengths, asked->key.hi, asked->len);
     for (int len; !asked->many && (len = lengths_next(&walk)) >= 0;) {
-        struct place *place = &asked->places[asked->n];
-        if (asked->n == PLACES) {
+        struct run *run = &asked->runs[asked->n];
+        if (asked->n == RUNS) {
             asked->many = true;
-        } else if (place_of(set, asked->family, asked->key, (unsigned)len, place)) {
-            __builtin_prefetch(&place->table->entries[place->first]);
+        } else if (run_of(set, asked->family, asked->key, (unsigned)len, run)) {
+            __builtin_prefetch(&run->table->entries[run->first]);
             asked->n++;
         }
     }
@@ -292,7 +292,7 @@ static enum validity answer(const struct vrpset *set, struct asked *asked)
     if (asked->many)
         return validate(set, asked->family, asked->key, asked->len, asked->asn);
     for (unsigned n = 0; n < asked->n; n++)
-        if (judge_length(set, masked(asked->key, asked->places[n].len), &asked->places[n], asked->asn, asked->len,
+        if (judge_length(set, masked(asked->key, asked->runs[n].len), &asked->runs[n], asked->asn, asked->len,
                          &validity))
             break;
     return validity;
@@ -302,7 +302,7 @@ static void validate_together(const struct vrpset *set, struct asked *asked, siz
 {
     for (size_t i = 0; i < n; i++)
         if (asked[i].good)
-            find_places(set, &asked[i]);
+            find_runs(set, &asked[i]);
     for (size_t i = 0; i < n; i++)
         out[i] = (uint8_t)answer(set, &asked[i]);
 }

@@ -217,9 +217,11 @@ class Pipe:
 
         Gives how many octets the last read had.
         """
-        turn = Turn()
-        while (read := self._read_some()) == READ and self._open and not turn.over:
-            pass
+        read = self._read_some()
+        if read == READ:
+            turn = Turn()
+            while read == READ and self._open and not turn.over:
+                read = self._read_some()
         self.turned()
         return read
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from rtrd.exabgp import pipe as pipes
 from rtrd.exabgp.pipe import MUCH, Pipe
 from tests.lab.wait import until
 
@@ -84,3 +85,46 @@ async def test_a_full_pipe_is_read_without_a_pause(ends: tuple[int, int, int, in
     await until(lambda: reads)
     assert pipe.waits
     pipe.close()
+
+
+class Turns:
+    """Turns that are over when the test says so."""
+
+    def __init__(self, *, over: bool) -> None:
+        self.over = over
+
+
+@pytest.mark.parametrize(("over", "reads_of_a_turn"), [(False, 4), (True, 1)])
+async def test_what_waits_is_read_until_a_turn_is_over(
+    ends: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch, over: bool, reads_of_a_turn: int
+) -> None:
+    monkeypatch.setattr(pipes, "READ", 100)
+    monkeypatch.setattr(pipes, "Turn", lambda: Turns(over=over))
+    read, to, _, written = ends
+    turns, reads = [], list[bytes]()
+    pipe = Pipe(read, written, reads.append, lambda: None, lambda: None)
+    pipe.turned = lambda: turns.append(len(reads))
+    os.write(to, (b"x" * 99 + b"\n") * 4)
+    pipe.start(lambda: None)
+    await until(lambda: len(reads) == 4)
+    assert turns[0] == reads_of_a_turn
+    pipe.close()
+
+
+async def test_what_closes_the_pipe_ends_its_turn(
+    ends: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipes, "READ", 100)
+    monkeypatch.setattr(pipes, "Turn", lambda: Turns(over=False))
+    read, to, _, written = ends
+    reads: list[bytes] = []
+
+    def take(data: bytes) -> None:
+        reads.append(data)
+        pipe.close()
+
+    pipe = Pipe(read, written, take, lambda: None, lambda: None)
+    os.write(to, (b"x" * 99 + b"\n") * 4)
+    pipe.start(lambda: None)
+    await until(lambda: reads)
+    assert len(reads) == 1

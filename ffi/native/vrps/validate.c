@@ -291,7 +291,7 @@ static enum validity answer(const struct vrpset *set, struct asked *asked)
         return VALIDITY_UNVERIFIED;
     if (asked->many)
         return validate(set, asked->family, asked->key, asked->len, asked->asn);
-    for (unsigned n = 0; n < asked->n; n++)
+    for (unsigned n = asked->n; n-- > 0;)
         if (judge_length(set, masked(asked->key, asked->runs[n].len), &asked->runs[n], asked->asn, asked->len,
                          &validity))
             break;

@@ -110,11 +110,12 @@ static bool begin(const struct rib *rib, const struct bgp_lines *lines, struct o
     struct octets digits;
     if (!end)
         return false;
-    *out = (struct line){.size = (size_t)(end - rest.at) + 1, .frame = last};
+    out->size = (size_t)(end - rest.at) + 1;
+    out->frame = last;
     if (!find_digits(lines, (struct octets){rest.at, out->size - 1}, &out->frame, &digits) ||
         !read_octets(digits, body))
         return false;
-    out->coming = bgp_receive_begin(rib, lines->frames[out->frame].session, body, digits.n / 2, update);
+    bgp_receive_begin(rib, lines->frames[out->frame].session, body, digits.n / 2, update, &out->coming);
     return true;
 }
 
@@ -127,7 +128,7 @@ void bgp_receive_lines(struct rib *rib, struct bgp_lines *lines, const uint8_t *
     *out = (struct bgp_lines_received){0};
     bool more = begin(rib, lines, rest, lines->last, lines->bodies[at], &updates[at], &ahead[at]);
     while (more && !out->told) {
-        const struct line *line = &ahead[at];
+        struct line *line = &ahead[at];
         const struct bgp_frame *frame = &lines->frames[line->frame];
         struct bgp_update *update = &updates[at];
         bgp_receive_fetch(rib, &line->coming);

@@ -1,7 +1,5 @@
 #include "bgp/receive.h"
 
-#define FETCHED 8 /* routes of a run, early: as many as most have */
-
 /* ---- what is left out --------------------------------------------------------------------------------------- */
 
 /* What all addresses are that have these first `len` bits; BGP_UNICAST, too, of a prefix that covers others: a default
@@ -56,25 +54,37 @@ static void withdraw(struct rib *rib, uint32_t neighbor, const struct bgp_run *r
         rib_withdraw(rib, neighbor, &nlri);
 }
 
-static void announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct bgp_run *run,
-                     struct route_faults *faults, struct bgp_received *out)
+/* Leaves out what is no unicast, which is counted. Gives how many routes there are then. */
+static size_t keep_unicast(struct nlri *nlri, size_t n, struct bgp_received *out)
 {
-    struct nlri nlri[VRPSET_TOGETHER];
-    struct octets rest = run->nlri;
-    size_t some = 0;
-    while (bgp_next_route(&rest, run, &nlri[some])) {
-        enum bgp_no_unicast kind = kind_of_prefix(&nlri[some].prefix);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        enum bgp_no_unicast kind = kind_of_prefix(&nlri[i].prefix);
         if (kind != BGP_UNICAST) {
             out->by_prefix[kind]++;
             out->left_out++;
-            continue;
+        } else if (kept++ != i) {
+            nlri[kept - 1] = nlri[i];
         }
-        if (++some < VRPSET_TOGETHER)
-            continue;
-        rib_announce(rib, neighbor, attrs, nlri, some, faults);
-        some = 0;
     }
-    rib_announce(rib, neighbor, attrs, nlri, some, faults);
+    return kept;
+}
+
+/* At most VRPSET_TOGETHER routes of a run, taken off `rest`. */
+static size_t next_routes(struct octets *rest, const struct bgp_run *run, struct nlri nlri[VRPSET_TOGETHER])
+{
+    size_t n = 0;
+    while (n < VRPSET_TOGETHER && bgp_next_route(rest, run, &nlri[n]))
+        n++;
+    return n;
+}
+
+/* `coming` has the first routes of the run. */
+static void announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct bgp_run *run,
+                     struct bgp_coming *coming, struct route_faults *faults, struct bgp_received *out)
+{
+    for (; coming->n; coming->n = next_routes(&coming->rest, run, coming->nlri))
+        rib_announce(rib, neighbor, attrs, coming->nlri, keep_unicast(coming->nlri, coming->n, out), faults);
 }
 
 static uint32_t count(const struct bgp_run *run)
@@ -85,15 +95,6 @@ static uint32_t count(const struct bgp_run *run)
     while (bgp_next_route(&rest, run, &nlri))
         n++;
     return n;
-}
-
-/* Begins to fetch what the first routes of a run will read. */
-static void fetch(const struct rib *rib, const struct bgp_run *run)
-{
-    struct octets rest = run->nlri;
-    struct nlri nlri;
-    for (int i = 0; i < FETCHED && bgp_next_route(&rest, run, &nlri); i++)
-        rib_fetch(rib, &nlri);
 }
 
 /* The number of the run's attribute set, held; ATTRS_NONE: no memory, or `full`: it is one too many. */
@@ -111,19 +112,22 @@ static uint32_t hold_set(struct rib *rib, uint32_t neighbor, struct bgp_update *
     return number;
 }
 
-struct bgp_coming bgp_receive_begin(const struct rib *rib, const struct bgp_session *session, const uint8_t *body,
-                                    size_t n, struct bgp_update *update)
+void bgp_receive_begin(const struct rib *rib, const struct bgp_session *session, const uint8_t *body, size_t n,
+                       struct bgp_update *update, struct bgp_coming *out)
 {
-    struct bgp_coming coming = {.readable = bgp_update_read(update, session, body, n)};
-    if (!coming.readable || bgp_treat_as_withdraw(update->faults))
-        return coming;
-    coming.runs = update->announced_n < 2 ? update->announced_n : 2;
-    for (size_t i = 0; i < coming.runs; i++) {
+    out->readable = bgp_update_read(update, session, body, n);
+    out->runs = out->n = 0;
+    if (!out->readable || bgp_treat_as_withdraw(update->faults) || !update->announced_n)
+        return;
+    out->runs = update->announced_n < 2 ? update->announced_n : 2;
+    for (size_t i = 0; i < out->runs; i++) {
         struct octets key = bgp_set_key(update, session, &update->announced[i]);
-        coming.hashes[i] = rib_attrs_hash(rib, key.at, key.n);
-        fetch(rib, &update->announced[i]);
+        out->hashes[i] = rib_attrs_hash(rib, key.at, key.n);
     }
-    return coming;
+    out->rest = update->announced[0].nlri;
+    out->n = next_routes(&out->rest, &update->announced[0], out->nlri);
+    for (size_t i = 0; i < out->n; i++)
+        rib_fetch(rib, &out->nlri[i]);
 }
 
 void bgp_receive_fetch(const struct rib *rib, const struct bgp_coming *coming)
@@ -132,9 +136,8 @@ void bgp_receive_fetch(const struct rib *rib, const struct bgp_coming *coming)
         rib_attrs_fetch(rib, coming->hashes[i]);
 }
 
-bool bgp_receive_end(struct rib *rib, uint32_t neighbor, const struct bgp_session *session,
-                     const struct bgp_coming *coming, struct bgp_update *update, struct route_faults *faults,
-                     struct bgp_received *out)
+bool bgp_receive_end(struct rib *rib, uint32_t neighbor, const struct bgp_session *session, struct bgp_coming *coming,
+                     struct bgp_update *update, struct route_faults *faults, struct bgp_received *out)
 {
     uint64_t memory = faults->memory;
     *out = (struct bgp_received){.faults = update->faults, .end_of_rib = update->end_of_rib, .others = update->others};
@@ -155,7 +158,11 @@ bool bgp_receive_end(struct rib *rib, uint32_t neighbor, const struct bgp_sessio
         const struct bgp_run *run = &update->announced[i];
         out->path_ids |= run->path_ids;
         if (sets[i] != ATTRS_NONE) {
-            announce(rib, neighbor, sets[i], run, faults, out);
+            if (i > 0) {
+                coming->rest = run->nlri;
+                coming->n = next_routes(&coming->rest, run, coming->nlri);
+            }
+            announce(rib, neighbor, sets[i], run, coming, faults, out);
             rib_attrs_release(rib, sets[i]);
             continue;
         }
@@ -175,7 +182,8 @@ bool bgp_receive_end(struct rib *rib, uint32_t neighbor, const struct bgp_sessio
 bool bgp_receive(struct rib *rib, uint32_t neighbor, const struct bgp_session *session, const uint8_t *body, size_t n,
                  struct bgp_update *update, struct route_faults *faults, struct bgp_received *out)
 {
-    struct bgp_coming coming = bgp_receive_begin(rib, session, body, n, update);
+    struct bgp_coming coming;
+    bgp_receive_begin(rib, session, body, n, update, &coming);
     return bgp_receive_end(rib, neighbor, session, &coming, update, faults, out);
 }
 

@@ -45,17 +45,20 @@ struct bgp_coming {
     bool readable;
     size_t runs;        /* announced, whose sets are looked for */
     uint32_t hashes[2]; /* of their sets */
+    /* Of the first one: these routes, and what is behind them. */
+    struct nlri nlri[VRPSET_TOGETHER];
+    size_t n;
+    struct octets rest;
 };
 
 /* Reads an UPDATE into `update`, and begins to fetch. */
-struct bgp_coming bgp_receive_begin(const struct rib *rib, const struct bgp_session *session, const uint8_t *body,
-                                    size_t n, struct bgp_update *update);
+void bgp_receive_begin(const struct rib *rib, const struct bgp_session *session, const uint8_t *body, size_t n,
+                       struct bgp_update *update, struct bgp_coming *out);
 /* Goes on to fetch, when what was to be fetched first should be here. */
 void bgp_receive_fetch(const struct rib *rib, const struct bgp_coming *coming);
 /* Takes it; as bgp_receive. */
-bool bgp_receive_end(struct rib *rib, uint32_t neighbor, const struct bgp_session *session,
-                     const struct bgp_coming *coming, struct bgp_update *update, struct route_faults *faults,
-                     struct bgp_received *out);
+bool bgp_receive_end(struct rib *rib, uint32_t neighbor, const struct bgp_session *session, struct bgp_coming *coming,
+                     struct bgp_update *update, struct route_faults *faults, struct bgp_received *out);
 
 /* Writes the set without the communities that could pass for our tags; the number of octets, at most those of `key`. */
 size_t bgp_set_without_ours(struct octets key, const struct summary_terms *terms, uint8_t *out);

@@ -10,15 +10,26 @@
 
 /* ---- routes ------------------------------------------------------------------------------------------------- */
 
-bool bgp_next_route(struct octets *nlri, const struct bgp_run *run, struct nlri *out)
+/* The parts of the next route, which is taken off `nlri`. */
+static inline bool take_route(struct octets *nlri, const struct bgp_run *run, struct octets *id, unsigned *len,
+                              struct octets *bits)
 {
-    struct octets rest = *nlri, id = {0}, length, bits;
-    if ((run->path_ids && !take(&rest, PATH_ID, &id)) || !take(&rest, 1, &length))
+    struct octets rest = *nlri, length;
+    if ((run->path_ids && !take(&rest, PATH_ID, id)) || !take(&rest, 1, &length))
         return false;
-    unsigned len = length.at[0];
-    if (len > family_bits(run->family) || !take(&rest, (len + 7) / 8, &bits))
+    *len = length.at[0];
+    if (*len > family_bits(run->family) || !take(&rest, (*len + 7) / 8, bits))
         return false;
     *nlri = rest; /* a whole route was there */
+    return true;
+}
+
+bool bgp_next_route(struct octets *nlri, const struct bgp_run *run, struct nlri *out)
+{
+    struct octets id, bits;
+    unsigned len;
+    if (!take_route(nlri, run, &id, &len, &bits))
+        return false;
     *out = (struct nlri){.has_path_id = run->path_ids, .prefix = {.len = (uint8_t)len, .family = run->family}};
     if (run->path_ids)
         out->path_id = get32(id.at);
@@ -32,9 +43,9 @@ bool bgp_next_route(struct octets *nlri, const struct bgp_run *run, struct nlri 
 /* Takes a run of routes, once all of them are known to be such. */
 static void add_run(struct bgp_run *runs, size_t *n, const struct bgp_run *run, uint64_t *faults)
 {
-    struct octets rest = run->nlri;
-    struct nlri nlri;
-    while (bgp_next_route(&rest, run, &nlri))
+    struct octets rest = run->nlri, id, bits;
+    unsigned len;
+    while (take_route(&rest, run, &id, &len, &bits))
         ;
     if (rest.n)
         *faults |= FAULT(BGP_NLRI);

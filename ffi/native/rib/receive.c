@@ -180,17 +180,12 @@ size_t rib_announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const st
                     struct route_faults *faults)
 {
     size_t taken = 0, near = INDEX_LAST, nears[VRPSET_TOGETHER];
-    const struct prefix *prefixes[VRPSET_TOGETHER] = {NULL};
-    int64_t origins[VRPSET_TOGETHER] = {0};
     uint8_t validities[VRPSET_TOGETHER];
-    for (size_t i = 0; i < n; i++) {
-        prefixes[i] = &nlri[i].prefix;
-        origins[i] = rib->attrs.sets[attrs].summary.origin;
-        vrpset_fetch_lengths(rib->set, prefixes[i]);
-    }
     for (size_t i = 0; i < n; i++)
-        nears[i] = near = fetch_chain(rib, prefixes[i], near); /* it comes while the routes are validated */
-    vrpset_validate_some(rib->set, prefixes, origins, n, validities);
+        vrpset_fetch_lengths(rib->set, &nlri[i].prefix);
+    for (size_t i = 0; i < n; i++)
+        nears[i] = near = fetch_chain(rib, &nlri[i].prefix, near); /* it comes while the routes are validated */
+    vrpset_validate_nlri(rib->set, nlri, n, rib->attrs.sets[attrs].summary.origin, validities);
     for (size_t i = 0; i < n; i++)
         taken += announce(rib, neighbor, attrs, &nlri[i], nears[i], (enum validity)validities[i], faults);
     return taken;

@@ -331,6 +331,15 @@ void vrpset_validate_some(const struct vrpset *set, const struct prefix *const p
     validate_together(set, asked, n, out);
 }
 
+void vrpset_validate_nlri(const struct vrpset *set, const struct nlri *nlri, size_t n, int64_t asn, uint8_t *out)
+{
+    struct asked asked[VRPSET_TOGETHER];
+    n = n < VRPSET_TOGETHER ? n : VRPSET_TOGETHER;
+    for (size_t i = 0; i < n; i++)
+        read_route(set, nlri[i].prefix.addr, nlri[i].prefix.len, nlri[i].prefix.family, asn, &asked[i]);
+    validate_together(set, asked, n, out);
+}
+
 int vrpset_validate_text(const struct vrpset *set, const char *prefix, size_t n, int64_t asn)
 {
     struct prefix parsed;

@@ -183,5 +183,7 @@ enum validity vrpset_validate_view(const struct vrp_view *view, uint8_t family, 
 #define VRPSET_TOGETHER 32
 void vrpset_validate_some(const struct vrpset *set, const struct prefix *const prefixes[], const int64_t asns[],
                           size_t n, uint8_t *out);
+/* The same of prefixes of one origin AS, as UPDATEs have them. */
+void vrpset_validate_nlri(const struct vrpset *set, const struct nlri *nlri, size_t n, int64_t asn, uint8_t *out);
 
 #endif

@@ -6,22 +6,27 @@
 
 #include "rib/rib_private.h"
 
-enum path_outcome route_path(struct rib *rib, const struct route *route)
+enum path_outcome path_of(struct rib *rib, uint32_t neighbor, uint32_t attrs)
 {
-    enum local_role role = (enum local_role)neighbor_of(rib, route)->role;
-    const struct attrs_summary *summary = summary_of(rib, route);
+    enum local_role role = (enum local_role)rib->neighbors[neighbor].role;
+    const struct attrs_summary *summary = &rib->attrs.sets[attrs].summary;
     if (role == ROLE_NONE || !summary->path_at)
         return PATH_UNJUDGED;
     if ((summary->traits & TRAIT_OTHER_FIRST_AS) && role != ROLE_RS_CLIENT)
         return PATH_INVALID;
-    return attrs_path_outcome(&rib->attrs, route->attrs, &rib->judging.set,
+    return attrs_path_outcome(&rib->attrs, attrs, &rib->judging.set,
                               role == ROLE_CUSTOMER ? PATH_DOWNSTREAM : PATH_UPSTREAM);
 }
 
-bool route_leak(const struct rib *rib, const struct route *route)
+enum path_outcome route_path(struct rib *rib, const struct route *route)
 {
-    uint16_t traits = summary_of(rib, route)->traits;
-    switch ((enum local_role)neighbor_of(rib, route)->role) {
+    return path_of(rib, route->neighbor, route->attrs);
+}
+
+bool leak_of(const struct rib *rib, uint32_t neighbor, uint32_t attrs)
+{
+    uint16_t traits = rib->attrs.sets[attrs].summary.traits;
+    switch ((enum local_role)rib->neighbors[neighbor].role) {
     case ROLE_PROVIDER:
     case ROLE_RS:
         return traits & TRAIT_OTC;
@@ -30,4 +35,9 @@ bool route_leak(const struct rib *rib, const struct route *route)
     default:
         return false;
     }
+}
+
+bool route_leak(const struct rib *rib, const struct route *route)
+{
+    return leak_of(rib, route->neighbor, route->attrs);
 }

@@ -93,36 +93,51 @@ void route_set_validity(struct rib *rib, uint32_t number, enum validity validity
         change_note(rib, number, (uint8_t)was, path_was);
 }
 
-/* A route that the neighbor did not have. NO_ROUTE: there is no room for it, which is counted. */
-static uint32_t announce_new(struct rib *rib, uint32_t *first, uint32_t neighbor, uint32_t attrs,
-                             const struct nlri *nlri, enum validity validity, struct route_faults *faults)
+/* What the routes of an UPDATE have in common. */
+struct alike {
+    uint32_t neighbor, attrs;
+    enum path_outcome path;
+    bool leak;
+};
+
+/* There is one more route: others of its prefix, or that it covers, may have to know, and whoever listens. */
+static void came(struct rib *rib, uint32_t number, enum validity validity)
 {
-    uint32_t number = add_route(rib, first, neighbor, attrs, nlri);
+    rib->state.routes++;
+    if (rib->covers.wanted) {
+        covers_changed(rib, number, VALIDITY_UNVERIFIED, validity);
+        covers_route_came(rib, number);
+    }
+    change_came(rib, number);
+}
+
+/* A route that the neighbor did not have. NO_ROUTE: there is no room for it, which is counted. */
+static uint32_t announce_new(struct rib *rib, uint32_t *first, const struct alike *alike, const struct nlri *nlri,
+                             enum validity validity, struct route_faults *faults)
+{
+    uint32_t number = add_route(rib, first, alike->neighbor, alike->attrs, nlri);
     if (number == NO_ROUTE) {
         faults->memory++;
         return NO_ROUTE;
     }
     struct route *route = route_at(rib, number);
     route->bits |= (uint8_t)validity;
-    route->path = route_path(rib, route);
-    route->leak = route_leak(rib, route);
+    route->path = alike->path;
+    route->leak = alike->leak;
     count(rib, route, true);
-    rib->state.routes++;
-    covers_changed(rib, number, VALIDITY_UNVERIFIED, validity);
-    covers_route_came(rib, number);
-    change_came(rib, number);
+    came(rib, number, validity);
     return number;
 }
 
 /* One that it has, or has withdrawn, and that is not written yet. */
-static void announce_again(struct rib *rib, uint32_t number, uint32_t attrs, enum validity validity)
+static void announce_again(struct rib *rib, uint32_t number, const struct alike *alike, enum validity validity)
 {
+    uint32_t attrs = alike->attrs;
     struct route *route = route_at(rib, number);
     bool gone = route->bits & GONE;
     if (gone) {
         route->bits &= (uint8_t) ~(GONE | WITHDRAWN_BOTH);
         count(rib, route, true);
-        rib->state.routes++;
         *since_at(rib, number) = rib->now;
     }
     if (route_retagged(rib, number)) /* by the set or validity that it may lose here */
@@ -138,17 +153,14 @@ static void announce_again(struct rib *rib, uint32_t number, uint32_t attrs, enu
         route_set_validity(rib, number, validity);
         return;
     }
-    enum path_outcome path = route_path(rib, route);
-    bool leak = route_leak(rib, route);
-    if ((route->bits & VALIDITY_BITS) != (unsigned)validity || route->path != (unsigned)path || route->leak != leak)
-        become(rib, number, validity, path, leak);
-    covers_changed(rib, number, VALIDITY_UNVERIFIED, validity);
-    covers_route_came(rib, number);
-    change_came(rib, number);
+    if ((route->bits & VALIDITY_BITS) != (unsigned)validity || route->path != (unsigned)alike->path ||
+        route->leak != alike->leak)
+        become(rib, number, validity, alike->path, alike->leak);
+    came(rib, number, validity);
 }
 
 /* False: there was no room for the route, which is counted. */
-static bool announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri, size_t near,
+static bool announce(struct rib *rib, const struct alike *alike, const struct nlri *nlri, size_t near,
                      enum validity validity, struct route_faults *faults)
 {
     uint32_t *first = make_chain(rib, &nlri->prefix, near);
@@ -157,15 +169,15 @@ static bool announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const s
         return false;
     }
     struct beside beside;
-    uint32_t number = find_route(rib, *first, neighbor, nlri, &beside);
+    uint32_t number = find_route(rib, *first, alike->neighbor, nlri, &beside);
     if (number != NO_ROUTE) {
-        announce_again(rib, number, attrs, validity);
+        announce_again(rib, number, alike, validity);
     } else if (nlri->has_path_id &&
                beside.others >= (beside.all < RIB_ROUTES_CROWDED ? RIB_ROUTES_OF_PREFIX : RIB_ROUTES_SHARE)) {
         /* Each is memory, and path ids are the neighbor's to choose. */
         faults->crowded++;
         return false;
-    } else if ((number = announce_new(rib, first, neighbor, attrs, nlri, validity, faults)) == NO_ROUTE) {
+    } else if ((number = announce_new(rib, first, alike, nlri, validity, faults)) == NO_ROUTE) {
         return false;
     } else if (beside.all + 1 >= rib->throngs.from) {
         throng_begin(rib, &nlri->prefix, *first);
@@ -186,8 +198,9 @@ size_t rib_announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const st
     for (size_t i = 0; i < n; i++)
         nears[i] = near = fetch_chain(rib, &nlri[i].prefix, near); /* it comes while the routes are validated */
     vrpset_validate_nlri(rib->set, nlri, n, rib->attrs.sets[attrs].summary.origin, validities);
+    const struct alike alike = {neighbor, attrs, path_of(rib, neighbor, attrs), leak_of(rib, neighbor, attrs)};
     for (size_t i = 0; i < n; i++)
-        taken += announce(rib, neighbor, attrs, &nlri[i], nears[i], (enum validity)validities[i], faults);
+        taken += announce(rib, &alike, &nlri[i], nears[i], (enum validity)validities[i], faults);
     return taken;
 }
 

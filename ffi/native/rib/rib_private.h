@@ -329,8 +329,10 @@ bool emission_next(struct rib *rib, uint32_t number, struct emission *out);
 void emission_apply(struct rib *rib, const struct emission *emission);
 
 /* paths.c */
-enum path_outcome route_path(struct rib *rib, const struct route *route); /* by the ASPAs of now */
-bool route_leak(const struct rib *rib, const struct route *route);        /* as Only to Customer says */
+enum path_outcome path_of(struct rib *rib, uint32_t neighbor, uint32_t attrs); /* by the ASPAs of now */
+bool leak_of(const struct rib *rib, uint32_t neighbor, uint32_t attrs);        /* as Only to Customer says */
+enum path_outcome route_path(struct rib *rib, const struct route *route);
+bool route_leak(const struct rib *rib, const struct route *route);
 
 /* covers.c */
 void covers_free(struct covers *covers);

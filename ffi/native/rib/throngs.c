@@ -17,10 +17,8 @@ static struct throng **bucket_of(const struct throngs *throngs, const uint64_t s
     return &throngs->buckets[siphash(secret, key, 2 + n) & (throngs->room - 1)];
 }
 
-struct throng *throng_of(const struct rib *rib, const struct prefix *prefix)
+struct throng *throng_among(const struct rib *rib, const struct prefix *prefix)
 {
-    if (rib->throngs.n == 0)
-        return NULL;
     struct throng *throng = *bucket_of(&rib->throngs, rib->attrs.secret, prefix);
     while (throng && (throng->prefix.family != prefix->family || throng->prefix.len != prefix->len ||
                       memcmp(throng->prefix.addr, prefix->addr, address_size(prefix->family)) != 0))

@@ -51,7 +51,12 @@ struct throng {
     struct ranking rankings[2]; /* of the routes without path ids; and at plain receivers of all */
 };
 
-struct throng *throng_of(const struct rib *rib, const struct prefix *prefix); /* NULL: it is none */
+struct throng *throng_among(const struct rib *rib, const struct prefix *prefix);
+static inline struct throng *throng_of(const struct rib *rib, const struct prefix *prefix) /* NULL: it is none */
+{
+    return rib->throngs.n ? throng_among(rib, prefix) : NULL;
+}
+
 /* The routes of a prefix from `first` on get an index, unless there is no memory for it, or they have one. */
 void throng_begin(struct rib *rib, const struct prefix *prefix, uint32_t first);
 void throng_add(struct rib *rib, struct throng *throng, uint32_t number); /* it is the first one of the list now */

@@ -15,7 +15,7 @@ struct entry {
     uint8_t filtered : 1;  /* a filter matches */
     uint8_t crowd : 1;     /* a mark: the prefix's VRPs are in its crowd */
     uint8_t exempting : 1; /* EXEMPT after the change that is to come */
-    uint8_t reach;         /* of the slot, whatever is in it; see in_run() */
+    uint8_t reach;         /* of the slot, whatever is in it; see run_end() */
 };
 
 #define REACH_MOST 255

@@ -43,7 +43,7 @@ static inline bool is_of(const struct entry *entry, struct key prefix, unsigned 
 /* A walk over the entries of one length. */
 struct probe {
     struct run run;
-    const struct crowd *crowd; /* in which `at` is; NULL: in the table */
+    const struct crowd *crowd; /* in which `at` is; NULL: in the run */
     uint32_t at;
 };
 
@@ -53,9 +53,9 @@ static inline const struct entry *probe_next(const struct vrpset *set, enum whic
 {
     const struct run *run = &probe->run;
     const struct entry *entry;
-    while (!probe->crowd && in_run(run->table, run->first, probe->at)) {
-        entry = &run->table->entries[probe->at];
-        probe->at = (probe->at + 1) & (run->table->room - 1);
+    uint32_t end = probe->crowd ? 0 : run_end(run->table, run->first);
+    while (!probe->crowd && probe->at <= end && (entry = run_slot(run->table, run->first, probe->at))->used) {
+        probe->at++;
         ++*looked;
         if (!is_of(entry, prefix, run->len))
             continue;
@@ -79,8 +79,9 @@ static inline bool judge_length(const struct vrpset *set, struct key prefix, con
                                 unsigned len, enum validity *validity)
 {
     const struct table *table = run->table;
-    for (uint32_t at = run->first; in_run(table, run->first, at); at = (at + 1) & (table->room - 1)) {
-        const struct entry *entry = &table->entries[at];
+    const struct entry *entry;
+    uint32_t end = run_end(table, run->first);
+    for (uint32_t i = 0; i <= end && (entry = run_slot(table, run->first, i))->used; i++) {
         if (!is_of(entry, prefix, run->len))
             continue;
         bool matches;
@@ -132,7 +133,7 @@ static inline const struct entry *covering_next(struct covering *walk)
             if ((len = lengths_next(&walk->lengths)) < 0)
                 return NULL;
         while (!run_of(walk->set, walk->family, walk->key, (unsigned)len, run));
-        walk->probe = (struct probe){*run, NULL, run->first};
+        walk->probe = (struct probe){*run, NULL, 0};
     }
 }
 

@@ -48,13 +48,13 @@ static int table_resize(struct vrpset *set, struct table *table)
             crowd_free(table->crowds[old->asn]);
         if (!kept)
             continue;
-        uint32_t first = (uint32_t)hash_prefix(set, (struct key){old->hi, old->lo}, old->len) & (room - 1), at = first;
-        while (entries[at].used)
-            at = (at + 1) & (room - 1);
+        uint32_t first = (uint32_t)hash_prefix(set, (struct key){old->hi, old->lo}, old->len) & (room - 1), at = 0;
+        while (run_slot(&bigger, first, at)->used)
+            at++;
         run_put(&bigger, first, at, *old);
         if (is_mark && crowds) {
             crowds[bigger.crowds_n] = table->crowds[old->asn];
-            entries[at].asn = bigger.crowds_n++;
+            run_slot(&bigger, first, at)->asn = bigger.crowds_n++;
         }
     }
     free(table->entries);
@@ -82,9 +82,9 @@ struct found vrpset_find(const struct vrpset *set, uint8_t family, const struct 
     const struct table *table = &family_const(set, family)->tables[table_number(hash)];
     if (table->room == 0)
         return (struct found){NULL, NULL};
-    uint32_t mask = table->room - 1, first = (uint32_t)hash & mask;
-    for (uint32_t i = first; in_run(table, first, i); i = (i + 1) & mask) {
-        struct entry *entry = &table->entries[i];
+    uint32_t first = (uint32_t)hash & (table->room - 1), end = run_end(table, first);
+    struct entry *entry;
+    for (uint32_t i = 0; i <= end && (entry = run_slot(table, first, i))->used; i++) {
         if (!has_prefix(entry, key, vrp->len))
             continue;
         struct crowd *crowd = crowd_of(table, entry);
@@ -117,20 +117,20 @@ static struct crowd *make_crowd(const struct vrpset *set, struct table *table, u
         table->crowds_room = room;
     }
     struct crowd *crowd = crowd_new(set->seeds[len]);
-    uint32_t mask = table->room - 1;
+    uint32_t end = run_end(table, first);
     const struct entry moved = {.used = 1, .crowd = 1, .len = NO_LENGTH};
     const struct entry mark = {
         .hi = key.hi, .lo = key.lo, .asn = table->crowds_n, .used = 1, .crowd = 1, .len = (uint8_t)len};
-    for (uint32_t i = first; crowd && in_run(table, first, i); i = (i + 1) & mask) {
-        const struct entry *entry = &table->entries[i];
+    const struct entry *entry;
+    for (uint32_t i = 0; crowd && i <= end && (entry = run_slot(table, first, i))->used; i++) {
         if (has_prefix(entry, key, len) && !crowd_add(crowd, entry, kept_forces(set))) {
             crowd_free(crowd);
             crowd = NULL;
         }
     }
     bool marked = false;
-    for (uint32_t i = first; crowd && in_run(table, first, i); i = (i + 1) & mask) {
-        if (!has_prefix(&table->entries[i], key, len))
+    for (uint32_t i = 0; crowd && i <= end && (entry = run_slot(table, first, i))->used; i++) {
+        if (!has_prefix(entry, key, len))
             continue;
         run_put(table, first, i, marked ? moved : mark);
         marked = true;
@@ -169,10 +169,10 @@ static struct found find_or_make(struct vrpset *set, const struct vrp *vrp, unsi
                                  .max = vrp->max,
                                  .used = 1,
                                  .filtered = set->filters && filters_match(set->filters, vrp)};
-    uint32_t mask = table->room - 1, first = (uint32_t)hash & mask, i = first, dead = 0, n = 0;
+    uint32_t first = (uint32_t)hash & (table->room - 1), end = run_end(table, first), i = 0, dead = 0, n = 0;
     bool any_dead = false;
-    for (; in_run(table, first, i); i = (i + 1) & mask) {
-        struct entry *entry = &table->entries[i];
+    struct entry *entry;
+    for (; i <= end && (entry = run_slot(table, first, i))->used; i++) {
         if (!has_prefix(entry, key, vrp->len))
             continue;
         struct crowd *crowd = crowd_of(table, entry);
@@ -193,11 +193,11 @@ static struct found find_or_make(struct vrpset *set, const struct vrp *vrp, unsi
         return crowd ? found_in_crowd(set, crowd, &wanted, source, crowded) : none;
     }
     table->used += !any_dead;
-    while (!any_dead && table->entries[i].used)
-        i = (i + 1) & mask;
+    while (!any_dead && run_slot(table, first, i)->used)
+        i++;
     uint32_t at = any_dead ? dead : i;
     run_put(table, first, at, wanted);
-    return (struct found){&table->entries[at], NULL};
+    return (struct found){run_slot(table, first, at), NULL};
 }
 
 struct vrp vrp_of(const struct entry *entry, uint8_t family, bool announce)

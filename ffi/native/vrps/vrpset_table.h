@@ -132,23 +132,28 @@ static inline bool in_force(const struct vrpset *set, const struct entry *entry)
 /* The bits of entry.force that keep an entry: while a walk is under way, either may hold at its end. */
 static inline unsigned kept_forces(const struct vrpset *set) { return set->walk.change ? BOTH | EXEMPT : set->shown; }
 
-/* Whether a slot is one where the prefixes may be whose probe run begins at `first`: that one says how far behind it
- * the last of them lies (REACH_MOST: so far or farther). So what is not there is found to be missing without a look at
- * those behind, which are in other lines of the cache. */
-static inline bool in_run(const struct table *table, uint32_t first, uint32_t at)
+/* The probe run that begins at slot `first`: the entries of all prefixes whose hash says so are in the slots from 0 to
+ * run_end(), counted from there, up to the first one that is free. The slot itself says how far behind it the last of
+ * them lies (REACH_MOST: so far or farther). So what is missing is found to be so without a look at the slots behind,
+ * which are in other lines of the cache. */
+static inline uint32_t run_end(const struct table *table, uint32_t first)
 {
     uint8_t reach = table->entries[first].reach;
-    return (((at - first) & (table->room - 1)) <= reach || reach == REACH_MOST) && table->entries[at].used;
+    return reach < REACH_MOST ? reach : table->room - 1;
 }
 
-/* Puts an entry into a slot of the run that begins at `first`. */
-static inline void run_put(struct table *table, uint32_t first, uint32_t at, struct entry entry)
+static inline struct entry *run_slot(const struct table *table, uint32_t first, uint32_t i)
 {
-    uint32_t far = (at - first) & (table->room - 1);
-    struct entry *begin = &table->entries[first];
-    entry.reach = table->entries[at].reach;
-    table->entries[at] = entry;
-    begin->reach = far <= begin->reach ? begin->reach : far < REACH_MOST ? (uint8_t)far : REACH_MOST;
+    return &table->entries[(first + i) & (table->room - 1)];
+}
+
+/* Puts an entry into slot `i` of a run. */
+static inline void run_put(struct table *table, uint32_t first, uint32_t i, struct entry entry)
+{
+    struct entry *slot = run_slot(table, first, i), *begin = &table->entries[first];
+    entry.reach = slot->reach;
+    *slot = entry;
+    begin->reach = i <= begin->reach ? begin->reach : i < REACH_MOST ? (uint8_t)i : REACH_MOST;
 }
 
 /* The crowd for which an entry of a prefix is the mark; NULL: it is none. */

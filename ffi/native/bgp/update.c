@@ -26,7 +26,7 @@ static inline bool take_route(struct octets *nlri, const struct bgp_run *run, st
 
 bool bgp_next_route(struct octets *nlri, const struct bgp_run *run, struct nlri *out)
 {
-    struct octets id, bits;
+    struct octets id = {0}, bits;
     unsigned len;
     if (!take_route(nlri, run, &id, &len, &bits))
         return false;
@@ -43,7 +43,7 @@ bool bgp_next_route(struct octets *nlri, const struct bgp_run *run, struct nlri 
 /* Takes a run of routes, once all of them are known to be such. */
 static void add_run(struct bgp_run *runs, size_t *n, const struct bgp_run *run, uint64_t *faults)
 {
-    struct octets rest = run->nlri, id, bits;
+    struct octets rest = run->nlri, id = {0}, bits;
     unsigned len;
     while (take_route(&rest, run, &id, &len, &bits))
         ;

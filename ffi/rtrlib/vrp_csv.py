@@ -80,6 +80,8 @@ class _Lines:
         self._count(1)
         if not line.endswith(b"\n"):
             what = "a line is too long" if len(line) == MOST_LINE else "the last line has no end"
+            if self.number == 1 and b"," not in line:
+                what = _EXPECTED
             raise VRPFileError(f"{self._entries.path}:{self.number}: {what}")
         # Latin-1 takes any octet: what is not a prefix is reported as such, whatever its encoding.
         return line.decode("latin-1")

@@ -48,11 +48,17 @@ _OTHERS: Final = (
     (rb"\xff\xfe|\xfe\xff|[{\[\"A-Za-z]\0|\0[{\[\"A-Za-z]", "text in UTF-16"),
     (rb"<", "XML or HTML"),
     (rb"roa-set\b|aspa-set\b", "a configuration of OpenBGPD"),
-    (rb"(?:define\b|roa table\b|route\s+\S+\s+max\b|roa\s+\S+\s+max\b|protocol static\b)", "a configuration of BIRD"),
+    (
+        rb"(?:define\b|roa[46]? table\b|route\s+\S+\s+max\b|roa\s+\S+\s+max\b|protocol static\b)",
+        "a configuration of BIRD",
+    ),
     (rb"route6?:", "RPSL"),
+    (rb"//|/\*|[{\[]", "JSON with comments"),
     (rb"[^\n,]*;[^\n,]*;", "separated by semicolons"),
     (rb"[^\n,]*\t[^\n,]*\t", "separated by tabs"),
 )
+
+_COMMENTS: Final = re.compile(rb"(?:\s*#[^\n]*\n)*\s*")
 
 
 class _Octets(io.RawIOBase):
@@ -109,12 +115,16 @@ def _take(
 
 
 def _want_csv(path: str, head: bytes, *, packed: bool) -> None:
-    """Raise VRPFileError with the name of the format, if it is another one that people have."""
+    """Raise VRPFileError with the name of the format, if it is another one that people have.
+
+    Most programs begin theirs with comments, which say nothing of the format.
+    """
     for magic, name in _PACKED:
         if head.startswith(magic):
             _not(path, f"packed by {name}" + (" twice" if packed and name == "gzip" else ""))
+    content = _COMMENTS.sub(b"", head, count=1)
     for pattern, name in _OTHERS:
-        if re.match(pattern, head):
+        if re.match(pattern, content):
             _not(path, name)
 
 

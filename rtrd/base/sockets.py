@@ -16,6 +16,15 @@ class ListenError(Exception):
     """It can't be listened where it should; the text says where and why."""
 
 
+def why_not(error: OSError) -> str:
+    """Say why it can't be listened, without asyncio's own words, which name the address once more."""
+    if error.errno is not None and error.errno > 0:  # a name that does not resolve has a number of its own kind
+        return os.strerror(error.errno)
+    if str(error).startswith("could not bind on any address"):  # what asyncio, from Python 3.12 on, makes of this one
+        return os.strerror(errno.EADDRNOTAVAIL)
+    return error.strerror or str(error)
+
+
 def keep_alive(connection: socket.socket, idle: int, every: int, times: int) -> None:
     """Have TCP ask a silent peer after `idle` seconds, then `every` so many, and give it up after so many `times`."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -54,7 +63,7 @@ class UnixListener:
             finally:
                 os.umask(mask)
         except OSError as error:
-            raise ListenError(f"{what}: cannot listen on {path}: {error.strerror or error}") from error
+            raise ListenError(f"{what}: cannot listen on {path}: {why_not(error)}") from error
         self._inode = path.stat().st_ino
         if group is not None:
             try:
@@ -111,5 +120,5 @@ def tcp_listener(http: Endpoint) -> socket.socket:
         listener.bind((http.host, http.port))
     except OSError as error:
         listener.close()
-        raise ListenError(f"http: cannot listen on {http}: {error.strerror or error}") from error
+        raise ListenError(f"http: cannot listen on {http}: {why_not(error)}") from error
     return listener

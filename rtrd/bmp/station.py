@@ -14,7 +14,7 @@ from rtrd.base.arrivals import Arrivals, Fate, Limits
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.notation import unmapped
 from rtrd.base.registry import MOST_NEIGHBORS, Problem, Registry, Samples
-from rtrd.base.sockets import ListenError
+from rtrd.base.sockets import ListenError, why_not
 from rtrd.base.sources import Sources
 from rtrd.base.tls import TLSError, address_refusal, server_context
 from rtrd.bmp.connection import Connection
@@ -68,7 +68,7 @@ class Station:
             raise ListenError(f"bmp: {error}") from error
         except OSError as error:
             self.close()
-            raise ListenError(f"bmp: cannot listen on {address}: {error.strerror or error}") from error
+            raise ListenError(f"bmp: cannot listen on {address}: {why_not(error)}") from error
         for acceptor in (*self._listening, *self._listening_tls):
             self._arrivals.listen(acceptor)
         where = " ".join(_named(self._listening) + _named(self._listening_tls))

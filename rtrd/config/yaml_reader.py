@@ -141,6 +141,10 @@ def _sentence(error: yaml.MarkedYAMLError) -> str:
     text = ", ".join(part for part in parts if part)
     if r"'\t'" in text:
         text += "; indent with blanks, YAML takes no tabs"
+    elif text.endswith("found ':'"):
+        text += "; put an IPv6 address in quotes"
+    elif text.startswith("mapping values are not allowed"):
+        text += "; is there no colon at the end of the line before, or is this one indented further?"
     began, ended = error.context_mark, error.problem_mark
     if began is not None and ended is not None and began.line < ended.line:
         text += f" (began on line {began.line + 1})"
@@ -197,7 +201,7 @@ class _Walk:
         found = Node(_line(node), path)
         if not isinstance(node, yaml.MappingNode) or node.tag != f"{_TAG}map":
             only = [each.encode_name for each in kind.fields if each.required]
-            wanted = f"; did you mean {{{only[0]}: {node.value[:SHOWN]}}}?" if _is_word(node) and len(only) == 1 else ""
+            wanted = self._in_braces(node.value, kind, only[0]) if _is_word(node) and len(only) == 1 else ""
             self._expected(node, path or "the file", "keys and values", self._wanted(node, kind) or wanted)
             return found
         fields = {each.encode_name: each for each in kind.fields}
@@ -213,6 +217,20 @@ class _Walk:
         if not missing and FAULTY not in values.values() and self.faults == before:
             found.value = kind.cls(**values)
         return found
+
+    def _in_braces(self, value: str, kind: inspect.StructType, key: str) -> str:
+        """Say how to write a word as the key that it can be the value of, with the port that may stand behind it."""
+        types = {each.encode_name: each.type for each in kind.fields}
+        parse = self.schema.leaves.get(getattr(types[key], "cls", type(None)), str)
+        host, colon, port = value.rpartition(":")
+        ways = [(value, f"{key}: {value[:SHOWN]}")]
+        if colon and port.isdigit() and "port" in types:
+            ways.append((host, f"{key}: {host[:SHOWN]}, port: {port[:SHOWN]}"))
+        for taken, written in ways:
+            with contextlib.suppress(ValueError):
+                parse(taken)
+                return f"; did you mean {{{written}}}?"
+        return ""
 
     def _key(self, node: yaml.Node, value: yaml.Node, fields: Mapping[str, inspect.Field], found: Node) -> None:
         key, line = str(node.value), _line(node)
@@ -286,7 +304,11 @@ class _Walk:
     def _leaf(self, node: yaml.Node, parse: Leaf, found: Node, *, numeric: bool = False) -> None:
         tags = ("str", "int", "float") if numeric else ("str",)
         if not isinstance(node, yaml.ScalarNode) or node.tag.removeprefix(_TAG) not in tags:
-            hint = _as_text(node.value, parse) if isinstance(node, yaml.ScalarNode) and node.value else ""
+            try:
+                hint = _as_text(node.value, parse) if isinstance(node, yaml.ScalarNode) and node.value else ""
+            except ValueError as error:  # in quotes it would be no better
+                self.report(found.line, f"{found.path}: {shown(node.value)}: {error}")
+                return
             self._expected(node, found.path, "text", hint)
         elif not node.value or not node.value.isprintable():
             self._expected(node, found.path, "printable text of at least one character")
@@ -309,10 +331,11 @@ class _Walk:
 
 
 def _as_text(value: str, parse: Leaf) -> str:
-    """Say how to write what YAML took for something else."""
+    """Say how to write what YAML took for something else. ValueError: it is nothing in any way, and why."""
     with contextlib.suppress(ValueError):
         if str(parse(f"AS0{value[:SHOWN]}")) == f"AS{value}":  # a name would keep the zero
             return f"; did you mean AS{value}?"
+    parse(value)
     return "; put it in quotes"
 
 

@@ -36,6 +36,8 @@ class FRR(Listening):
         more = [IPV6_WITHOUT_ZEBRA] if IPV6_WITHOUT_ZEBRA in _help_of(self.program) else []
         argv = [self.program, *more, "-n", "-Z", "-S", "-M", "bmp", "-u", user, "-g", group, "-f", str(file)]
         argv += ["-i", str(self._folder / f"{self.name}.pid"), "--vty_socket", str(sockets), "-P", "0"]
+        # In spite of -Z it asks the zebra of a running FRR, which knows none of our addresses: each session would end.
+        argv += ["-z", str(self._folder / "no-zebra")]
         self._run(port, [*argv, "-l", self.address, "-p", str(port), "--log", "stdout"])
 
     def _configuration(self) -> str:

@@ -70,7 +70,8 @@ class Connection:
     @property
     def server(self) -> str:
         """The version of the server."""
-        return printable(str(self._client.connected_server_version), 60)
+        said = str(self._client.connected_server_version)  # nats-py gives it in words of its own alone
+        return printable(said.removeprefix("<nats server v").removesuffix(">"), 60)
 
     @property
     def most(self) -> int:

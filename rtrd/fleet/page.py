@@ -18,6 +18,7 @@ from rtrd.api.host import KnownHosts
 from rtrd.api.responses import errors, read_only
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.json_text import encode
+from rtrd.base.sockets import why_not
 from rtrd.cli import CommandError
 
 FRESH: Final = 2.0
@@ -82,7 +83,7 @@ async def serve(where: Endpoint, view: Callable[[], dict[str, Any]]) -> AsyncIte
         try:
             await web.TCPSite(runner, where.host, where.port).start()
         except OSError as error:
-            raise CommandError(f"cannot listen on {where}: {error.strerror or error}") from None
+            raise CommandError(f"cannot listen on {where}: {why_not(error)}") from None
         yield Endpoint(*runner.addresses[0][:2])
     finally:
         await runner.cleanup()

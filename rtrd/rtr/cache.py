@@ -17,10 +17,11 @@ from rtrd.base import log, signals
 from rtrd.base.endpoint import Endpoint, parse_endpoint
 from rtrd.base.file_thread import LONG, PATIENCE, in_thread
 from rtrd.base.notation import said
+from rtrd.base.sockets import why_not
 from rtrd.base.tls import TLSError, server_context
 from rtrd.rtr.client import Goodbye, Limits
 from rtrd.rtr.intervals import Intervals
-from rtrd.rtr.server import RTRServer, why_not
+from rtrd.rtr.server import RTRServer
 from rtrd.rtr.store import VERSIONS, Store
 from rtrd.rtr.versions import Versions
 from rtrd.vrps import allow_bad as allowing

@@ -18,12 +18,13 @@ from rtrd.base.background import Background
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.registry import Problem, Registry
 from rtrd.base.shortages import shortage
+from rtrd.base.sockets import why_not
 from rtrd.base.tls import TLSError, server_context
 from rtrd.config import RouterClients
 from rtrd.config import RTRServer as Where
 from rtrd.rtr.client import Goodbye, Limits
 from rtrd.rtr.intervals import Intervals
-from rtrd.rtr.server import RTRServer, why_not
+from rtrd.rtr.server import RTRServer
 from rtrd.rtr.signing import Keys, SigningError, read_keys
 from rtrd.rtr.store import VERSIONS, Store
 from rtrd.rtr.versions import Versions

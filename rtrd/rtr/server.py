@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import ssl
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -35,13 +34,6 @@ _AT_ONCE = 100
 
 
 _NAMED = 5
-
-
-def why_not(error: OSError) -> str:
-    """Say why it can't be listened, without asyncio's own words, which name the address once more."""
-    if error.errno is not None and error.errno > 0:  # a name that does not resolve has a number of its own kind
-        return os.strerror(error.errno)
-    return error.strerror or str(error)
 
 
 class RTRServer:

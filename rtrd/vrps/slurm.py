@@ -187,7 +187,7 @@ def parse(name: str, data: bytes) -> File:
         line = data.count(b"\n", 0, error.start) + 1
         raise SlurmError([FileFault(name, line, f"not UTF-8: byte 0x{data[error.start]:02x}")]) from error
     except json.JSONDecodeError as error:
-        raise SlurmError([FileFault(name, error.lineno, f"not JSON: {error.msg}")]) from error
+        raise SlurmError([FileFault(name, error.lineno, f"not JSON: {error.msg.removesuffix(' at')}")]) from error
     except RecursionError as error:
         raise SlurmError([FileFault(name, 0, "no SLURM file: it is nested too deeply")]) from error
     except ValueError as error:  # a member given twice; a number of thousands of digits

@@ -114,6 +114,32 @@ def test_routers_that_speak_bmp_are_judged_alike_and_follow_a_vrp() -> None:
     assert demo_processes() == []
 
 
+ZEBRA = """
+import os, socket, subprocess, sys
+from rtrd.cli import main
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+os.mkdir("/run/frr")
+with socket.socket(socket.AF_UNIX) as zebra:
+    zebra.bind("/run/frr/zserv.api")
+    zebra.listen()
+    zebra.setblocking(False)
+    code = main(["demo", "--bmp"])
+    try:
+        zebra.accept()
+        print("bgpd asks zebra")
+    except BlockingIOError:
+        print("nobody asks zebra")
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a mount of its own needs root")
+def test_the_zebra_of_a_running_frr_is_left_alone() -> None:
+    done = run("unshare", "--mount", sys.executable, "-c", ZEBRA, seconds=MINUTE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("nobody asks zebra\n")
+
+
 def test_where_exabgp_is_missing_it_says_so_and_leaves_nothing() -> None:
     done = run(sys.executable, "-c", HIDE, "exabgp", seconds=MINUTE)
     assert done.returncode == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from typing import Any
 
@@ -232,6 +233,7 @@ def test_of_a_cluster_one_that_answers_is_enough_and_what_each_says_is_said(lab:
             one.happens()
             await one.all_sent()
             assert one.status["address"] == f"127.0.0.1:{server.port}"
+            assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", one.status["server"])
             assert one.status["nats"] == urls
             await asyncio.to_thread(server.stop)
             both = f"127.0.0.1:{gone.port}: Connection refused; 127.0.0.1:{server.port}: Connection refused"

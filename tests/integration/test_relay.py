@@ -119,14 +119,15 @@ def test_a_chain_of_relays_ends_equal(lab: Lab) -> None:
     assert exported(lower.relay_port()) == set(SECOND[:2])
 
 
-def test_a_taken_address_is_said_and_ends_a_service(lab: Lab) -> None:
+@pytest.mark.parametrize("part", ["rtr-server", "bmp"])
+def test_a_taken_address_is_said_and_ends_a_service(lab: Lab, part: str) -> None:
     cache = lab.start(StayRTR(lab.folder, FIRST))
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        daemon = Daemon(lab.folder, [cache], settings={"rtr-server": {"listen": [f"127.0.0.1:{port}"]}})
+        daemon = Daemon(lab.folder, [cache], settings={part: {"listen": [f"127.0.0.1:{port}"]}})
         process = Process("refused", [RTRD, "run", "-c", str(daemon.config)], lab.folder)
         lab.start(process)
-        process.wait_for(f"rtr-server: cannot listen on 127.0.0.1:{port}: Address already in use")
+        process.wait_for(f"{part}: cannot listen on 127.0.0.1:{port}: Address already in use")
         assert process.wait(SECONDS) == 1
 
 

@@ -236,10 +236,12 @@ SERVERS = [
     ("{host: 192.0.2.300}", [".host: '192.0.2.300': not an IP address (without brackets or port)"]),
     ("{host: '[2001:db8::1]'}", [".host: '[2001:db8::1]': not an IP address (without brackets or port)"]),
     ("{host: 'a b'}", [".host: 'a b': neither an IP address (without brackets or port) nor a host name"]),
-    ("{host: 12}", [".host: expected text, found '12'; put it in quotes"]),
+    ("{host: 12}", [".host: '12': not an IP address (without brackets or port)"]),
     ('{host: "a\\nb"}', [".host: expected printable text of at least one character, found 'a\\nb'"]),
     ("{port: 323}", ["the key 'host' is missing"]),
     ("192.0.2.10", ["expected keys and values, found '192.0.2.10'; did you mean {host: 192.0.2.10}?"]),
+    ("a:323", ["expected keys and values, found 'a:323'; did you mean {host: a, port: 323}?"]),
+    ("'[::1]'", ["expected keys and values, found '[::1]'"]),
 ]
 
 
@@ -479,7 +481,7 @@ def test_a_tag_at_fault(tag: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("http: 9323", "http: expected text, found '9323'; put it in quotes"),
+        ("http: 9323", "http: '9323': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT"),
         ("http: localhost:9323", "http: 'localhost:9323': the part before the port is not an IP address"),
         ("http: '127.0.0.1:70000'", "http: '127.0.0.1:70000': port 70000 is out of range, expected 0 to 65535"),
         ("http: '127.0.0.1'", "http: '127.0.0.1': expected ADDRESS:PORT, for IPv6 [ADDRESS]:PORT"),
@@ -518,6 +520,22 @@ def test_a_key_of_the_top_at_fault(line: str, what: str) -> None:
             (
                 "not YAML: while scanning for the next token, found character '\\t' that cannot start any token;"
                 " indent with blanks, YAML takes no tabs"
+            ),
+        ),
+        (
+            "a:\n  - {host: ::1}\n",
+            2,
+            (
+                "not YAML: while parsing a flow node, expected the node content, but found ':';"
+                " put an IPv6 address in quotes"
+            ),
+        ),
+        (
+            "a:\n  b\n    - c: 1\n",
+            3,
+            (
+                "not YAML: mapping values are not allowed here; is there no colon at the end of the line before,"
+                " or is this one indented further?"
             ),
         ),
         ("caches: 1\n---\ncaches: 2\n", 2, "not YAML: expected a single document"),

@@ -170,12 +170,14 @@ def test_half_a_character_in_a_comment_is_escaped() -> None:
         (f'"SKI": "{SKI}",', "", "bgpsecAssertions[0]: Object missing required field `SKI`"),
         ('"comment": "All VRPs m', '"asn": 1, "comment": "All VRPs m', "slurm.json: the member 'asn' is given twice"),
         ('"prefixFilters": [', '"prefixFilters" [', "slurm.json:4: not JSON: Expecting ':' delimiter"),
+        ('"prefixFilters": [', '"prefixFil', "not JSON: Invalid control character"),
     ],
 )
 def test_whatever_deviates_is_a_fault_with_its_line(old: str, new: str, expected: str) -> None:
     assert old in FULL
     found = faults(FULL.replace(old, new, 1))
     assert any(expected in fault for fault in found), found
+    assert not any(fault.endswith(" at") for fault in found), found
 
 
 def test_a_number_is_the_same_number_with_a_fraction_of_nothing() -> None:

@@ -182,6 +182,7 @@ def test_faults_are_counted_beyond_those_described(tmp_path: Path) -> None:
         ('{"roas": [{"asn": 1, "prefix": "\xff"', ":1: Input data was truncated"),
         ("AS1,10.0.0.0/8,8,x\nAS1,11.0.0.0/8,8", ":2: the last line has no end"),
         ("hello\n", ":1: expected ASN,IP Prefix,Max Length,Trust Anchor"),
+        ("null", ":1: expected ASN,IP Prefix,Max Length,Trust Anchor"),
         (b"\x1f\x8b\x08broken", ": "),
         (
             gzip.compress(CSV.encode(), mtime=0)[:-12],
@@ -300,7 +301,14 @@ def test_spellings_that_are_read(tmp_path: Path, content: str) -> None:
         ("roa-set {\n192.0.2.0/24 source-as 1\n}\n", "a configuration of OpenBGPD"),
         ("roa table roa4 {\nroa 192.0.2.0/24 max 24 as 1;\n}\n", "a configuration of BIRD"),
         ("route 192.0.2.0/24 max 24 as 1;\n", "a configuration of BIRD"),
+        (
+            "# Generated on host x at 2026\n#\n\nroa-set {\n\t192.0.2.0/24 source-as 1\n}\n",
+            "a configuration of OpenBGPD",
+        ),
+        ("# Generated on host x at 2026\n\nroa4 table ROAS4;\n", "a configuration of BIRD"),
         ("\nroute: 192.0.2.0/24\norigin: AS1\n", "RPSL"),
+        ("// by hand\n" + ROUTINATOR, "JSON with comments"),
+        ("# by hand\n" + ROUTINATOR, "JSON with comments"),
         (CSV.replace(",", ";"), "separated by semicolons"),
         (CSV.replace(",", "\t"), "separated by tabs"),
         (b"BZh91AY&SY", "packed by bzip2"),

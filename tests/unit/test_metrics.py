@@ -12,6 +12,7 @@ from rtrd.base.registry import Metric, Registry
 from rtrd.policy import Policy
 from rtrd.routers import Routers
 from rtrlib.vrp_set import VRPSet
+from tests.lab import ROOT
 from tests.lab.still_daemon import StillDaemon
 from tests.lab.whole import metrics
 
@@ -33,6 +34,14 @@ UPDATE = (
     b'"direction":"receive","message":{"update":{"attribute":{"origin":"igp","as-path":{"0":{"element":'
     b'"as-sequence","value":[64500]}}},"announce":{"ipv4 unicast":{"192.0.2.1":[{"nlri":"198.51.100.0/24"}]}}}}}}\n'
 )
+
+
+def test_the_page_names_each_part_that_is_kept_in_the_state_folder() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith("| `rtrd_state_fault`"))
+    (metric,) = (each for each in metrics() if each.name == "rtrd_state_fault")
+    named = re.findall("`([^`]*)`", row.rpartition("there:")[2])
+    assert sorted(named) == sorted(name for (name,), _ in metric.read())
 
 
 @pytest.fixture

@@ -108,26 +108,6 @@ def peer_index_table(body: bytes) -> list[Peer]:
     return [_peer(octets) for _ in range(octets.number(2))]
 
 
-def absent_peer(record: bytes, peers: int) -> int | None:
-    """Give the first peer that an entry of a RIB record names, and that is none of so many; None: none, or none known.
-
-    For a sentence about a record that could not be read (RFC 6396 section 4.3.2, RFC 8050 section 4).
-    """
-    _, _, subtype, size = HEADER.unpack_from(record)
-    octets = _Octets(record[HEADER.size : HEADER.size + size])
-    try:
-        octets.take(4)  # its number
-        octets.take((octets.number(1) + 7) // 8)
-        for _ in range(octets.number(2)):
-            if (index := octets.number(2)) >= peers:
-                return index
-            octets.take(8 if subtype in _WITH_PATH_IDS else 4)
-            octets.take(octets.number(2))
-    except MalformedError:
-        return None
-    return None
-
-
 def _peer(octets: _Octets) -> Peer:
     kind = octets.number(1)
     octets.take(4)  # its BGP identifier

@@ -58,13 +58,13 @@ static bool next_entry(const struct rib_head *head, struct octets *rest, struct 
     return take_sized(rest, &out->attributes);
 }
 
-/* Whether all entries are there, and no more, each of a peer that the peer index table has. */
+/* Whether all entries are there, and no more, behind a peer index table. */
 static bool whole(const struct dump_walk *walk, const struct rib_head *head)
 {
     struct octets rest = head->entries;
     struct entry entry;
     for (uint32_t i = 0; i < head->count; i++)
-        if (!next_entry(head, &rest, &entry) || entry.peer >= walk->peers_n)
+        if (!next_entry(head, &rest, &entry) || walk->peers_n == 0)
             return false;
     return rest.n == 0;
 }
@@ -134,6 +134,10 @@ static uint8_t read_entries(struct dump_walk *walk, const struct rib_head *head,
     struct judged judged = {.origin = INT64_MIN};
     uint8_t best = VALIDITY_UNVERIFIED;
     for (uint32_t i = 0; i < head->count && next_entry(head, &rest, &entry); i++) {
+        if (entry.peer >= walk->peers_n) {
+            walk->peerless++;
+            continue;
+        }
         if (!find_path(entry.attributes, &path)) {
             walk->malformed++;
             continue;

@@ -201,7 +201,7 @@ def notes(answer: dict[str, Any]) -> Iterator[str]:
     """Return the lines about what is left out, and why reading ended early."""
     for name, what in (
         ("malformed", "entries left out, whose path attributes can't be read"),
-        ("peerless", "entries left out, of a peer that the dump does not list, as GoBGP 3 writes its own routes"),
+        ("peerless", "entries left out, of a peer that the dump does not list, as GoBGP 3 writes its local routes"),
         ("malformed_messages", "BGP messages left out, which are malformed"),
         ("other_records", "records left out, which hold no unicast routes"),
     ):

@@ -157,7 +157,7 @@ class TableDump:
     def peerless(self) -> int:
         """How many entries were left out since the peer index table has not the peer that they name.
 
-        GoBGP 3 writes its own routes so.
+        GoBGP 3 writes its local routes so.
         """
         return int(self._walk.peerless)
 

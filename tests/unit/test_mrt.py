@@ -299,7 +299,7 @@ def test_entries_whose_attributes_can_t_be_read_are_left_out(tmp_path: Path) -> 
 
 
 def test_entries_of_a_peer_that_is_not_listed_are_left_out(tmp_path: Path) -> None:
-    """GoBGP 3 gives its own routes the number behind the last peer."""
+    """GoBGP 3 gives its local routes the number behind the last peer."""
     own = mrt.rib("198.51.100.0/24", [Entry(3, [(2, [64511])]), Entry(0, [(2, [64511])]), Entry(65535, [])])
     dump = read(tmp_path / "rib", mrt.peers(PEERS) + own)
     assert [route.peer for route in dump.routes()] == ["192.0.2.1"]

@@ -52,7 +52,7 @@ struct dump_walk {
     uint64_t paths[4];   /* entries, by enum path_outcome */
     bool wanted_paths;   /* entries whose paths are invalid come out, too */
     uint64_t malformed;  /* entries left out: their path attributes or their AS_PATH can't be read */
-    uint64_t peerless;   /* entries left out: the peer index table has no such peer, as of GoBGP 3's own routes */
+    uint64_t peerless;   /* entries left out: the peer index table has no such peer, as of GoBGP 3's local routes */
 };
 
 /* Goes over the RIB records at the beginning of `octets`. Entries that are wanted go to `rows`; for each record with an

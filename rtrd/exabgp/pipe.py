@@ -14,7 +14,7 @@ from collections.abc import Callable
 from rtrd.base import log
 from rtrd.base.turn import Turn
 
-READ = 1 << 18
+READ = 1 << 17
 """Bytes read at a time: lines of some thousand routes, whose work is ten milliseconds at most."""
 
 READ_LITTLE = 1 << 12

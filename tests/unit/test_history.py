@@ -290,6 +290,21 @@ async def became(one: Story, prefix: str = "0.0.0.0/0") -> list[dict[str, Any]]:
     return [row(*each) for each in zip(found.ids, found.batches, strict=True)][::-1]
 
 
+async def test_what_a_session_that_ended_had_goes_before_what_the_next_one_has_comes(story: Story) -> None:
+    story.vrps(VRP("192.0.2.0/24", 24, 64500))
+    for _ in range(2):  # the second time before the routes of the first session were looked at
+        story.engine.state(State("192.0.2.1", up=True, reason=""))
+        story.announce("192.0.2.0/24")
+    story.engine.state(State("192.0.2.1", up=True, reason=""))
+    told = await became(story)
+    assert [(one["was"], one["validity"], one["cause"]) for one in told] == [
+        (None, "valid", "update"),
+        ("valid", None, "session"),
+        (None, "valid", "update"),
+        ("valid", None, "session"),
+    ]
+
+
 async def test_the_whole_life_of_a_route(story: Story) -> None:
     story.engine.state(State("192.0.2.1", up=True, reason=""))
     story.vrps(VRP("192.0.2.0/24", 24, 64500))

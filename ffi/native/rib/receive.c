@@ -186,6 +186,26 @@ static bool announce(struct rib *rib, const struct alike *alike, const struct nl
     return true;
 }
 
+/* Routes of a prefix that are looked at for those of a session that has ended, before another one comes. */
+enum { ENDED_MOST = 16 };
+
+/* Has the routes of sessions that have ended go now, where the purge would later: so it is told before what comes, and
+ * what is told last of a route is what it is. Where a prefix has many, some may be told late. */
+static void purge_first(struct rib *rib, const struct prefix *prefix)
+{
+    uint32_t chain = chain_of(rib, prefix), cause = rib->changes.cause;
+    rib->changes.cause = CAUSE_SESSION;
+    for (int i = 0; i < ENDED_MOST && chain != NO_ROUTE; i++) {
+        const struct route *route = route_at(rib, chain);
+        const struct neighbor *neighbor = neighbor_of(rib, route);
+        uint32_t next = route->next;
+        if (neighbor->retired && !neighbor->previous_run && !(route->bits & GONE))
+            route_withdraw(rib, chain);
+        chain = next;
+    }
+    rib->changes.cause = cause;
+}
+
 void rib_fetch(const struct rib *rib, const struct nlri *nlri) { vrpset_fetch_lengths(rib->set, &nlri->prefix); }
 
 size_t rib_announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const struct nlri *nlri, size_t n,
@@ -193,6 +213,8 @@ size_t rib_announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const st
 {
     size_t taken = 0, near = INDEX_LAST, nears[VRPSET_TOGETHER];
     uint8_t validities[VRPSET_TOGETHER];
+    for (size_t i = 0; i < n && !walk_is_over(&rib->purge); i++)
+        purge_first(rib, &nlri[i].prefix);
     for (size_t i = 0; i < n; i++)
         vrpset_fetch_lengths(rib->set, &nlri[i].prefix);
     for (size_t i = 0; i < n; i++)

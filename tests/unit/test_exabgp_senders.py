@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import random
+import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,13 +41,15 @@ def updates(file: Path) -> list[bytes]:
     return found
 
 
-def told(text: bytes, *, one_by_one: bool = False) -> dict[str, Any]:
+def told(text: bytes, *, one_by_one: bool = False, most_attributes: int = 0) -> dict[str, Any]:
     """What a router knows after it was told a text of whole lines; `one_by_one`: each of them is decoded."""
 
     async def run() -> dict[str, Any]:
         fds = [*os.pipe(), *os.pipe()]
         engine = Engine("one", set_of(), policy_of("policy: []"))
         router = ExaBGP(engine, fds[0], fds[3], lambda: None, lambda: 1.0, wall=lambda: 1.0)
+        if most_attributes:
+            engine.set_most_attributes(most_attributes)
         for some in text.splitlines(keepends=True) if one_by_one else [text]:
             router.feed(some)
             if one_by_one:
@@ -132,3 +136,43 @@ def test_a_line_with_something_else_in_it_is_no_line_like_before(data: st.DataOb
     changed = second[:at] + bytes([data.draw(st.integers(32, 126))]) + second[at + 1 :]
     text = GREETING + first + changed
     assert told(text) == told(text, one_by_one=True)
+
+
+def attribute(flags: int, code: int, value: bytes) -> bytes:
+    return struct.pack("!BBH", flags | 0x10, code, len(value)) + value
+
+
+def nlri(rng: random.Random, most: int) -> bytes:
+    """Some of few prefixes, so that a line changes what the one before it did."""
+    return b"".join(bytes([16, 10, rng.randrange(6)]) for _ in range(rng.randint(0, most)))
+
+
+def body(rng: random.Random, speaker: Speaker) -> bytes:
+    """An UPDATE that withdraws and announces, in one family or both, with one of few sets and sometimes a fault."""
+    path = struct.pack("!BBII", 2, 2, speaker.peer_as, rng.choice((64500, 64501, 0)))
+    octets = attribute(0x40, 1, bytes([rng.choice((0, 0, 0, 9))])) + attribute(0x40, 2, path)
+    octets += attribute(0x40, 3, bytes([rng.choice((192, 192, 192, 224)), 0, 2, 1]))
+    octets += attribute(0xC0, 8, struct.pack("!HH", 65000, 1) * rng.choice((1, 40)))
+    some = [bytes([32, 0x20, 1, 0x0D, number]) for number in range(rng.randrange(4))]
+    if rng.random() < 0.4:
+        octets += attribute(0x80, 14, b"\0\2\1\x10\x20\1" + bytes(13) + b"\1\0" + b"".join(some))
+    if rng.random() < 0.3:
+        octets += attribute(0x80, 15, b"\0\2\1" + b"".join(some[:1]))
+    withdrawn = nlri(rng, 2)
+    made = struct.pack("!H", len(withdrawn)) + withdrawn + struct.pack("!H", len(octets)) + octets + nlri(rng, 3)
+    return made[: rng.randrange(len(made))] if rng.random() < 0.05 else made
+
+
+@pytest.mark.parametrize("most_attributes", [0, 300, 2000])
+def test_lines_that_change_what_the_next_one_finds(most_attributes: int) -> None:
+    """A line is read before the one ahead of it is taken: that one may free its attribute set, or leave no room."""
+    for seed in range(25):
+        rng = random.Random(seed)
+        made = []
+        for _ in range(rng.choice((2, 9, 60))):
+            speaker = rng.choice(SPEAKERS)
+            head, mark, rest = lines_of(speaker, 1)[0].partition(b'"body": "0x')
+            made.append(head + mark + body(rng, speaker).hex().upper().encode() + rest[rest.index(b'"') :])
+        text = GREETING + b"".join(made)
+        found = told(text, most_attributes=most_attributes)
+        assert found == told(text, one_by_one=True, most_attributes=most_attributes), seed

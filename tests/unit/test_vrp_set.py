@@ -148,6 +148,28 @@ class TestMalformed:
                 covering = [entry.vrp for entry in vrp_set.covering(route)]
                 assert Counter(covering) == Counter(v for v in effective if rfc6811.covers(v.prefix, route))
 
+    def test_vrps_that_lie_far_behind_where_their_probe_run_begins(self) -> None:
+        """As many VRPs of a prefix as have no crowd: runs of hundreds of entries, with dead ones in them."""
+        rng = random.Random(255)
+        vrp_set = set_of()
+        made = [f"10.{number >> 8}.{number & 255}.0/24" for number in range(1500)]
+        have: dict[str, set[int]] = {prefix: set() for prefix in made}
+        for _ in range(4):
+            changes = []
+            for prefix in rng.sample(made, 1000):
+                for asn in rng.sample(range(1, 18), 12):
+                    changes.append(pack(VRP(prefix, 24, asn))[:-1] + bytes([asn not in have[prefix]]))
+                    have[prefix] ^= {asn}
+            vrp_set.stage(0, b"".join(changes))
+            vrp_set.commit(0)
+            assert vrp_set.count(4) == sum(map(len, have.values()))
+            asked = [(prefix, rng.randrange(1, 20)) for prefix in made]
+            words = vrp_set.validate_many(b"".join(pack(VRP(prefix, 0, asn)) for prefix, asn in asked))
+            for (prefix, asn), word in zip(asked, words, strict=True):
+                right = "valid" if asn in have[prefix] else "invalid" if have[prefix] else "not-found"
+                assert VALIDITIES[word] == right, (prefix, asn)
+        assert vrp_set.faults["unknown-withdraw"] == vrp_set.faults["duplicate"] == 0
+
     @pytest.mark.parametrize(
         "nested",
         [

@@ -207,6 +207,13 @@ class Conversation:
         """Give the neighbors that can't send their routes again, and of which ExaBGP keeps no list either."""
         return {one for one in self._unable & self._unlisted if self.neighbors.up(one)}
 
+    def unattributed(self) -> set[str]:
+        """Give the neighbors whose routes from before rtrd started can't be told from those of others of a range."""
+        neighbors = self.neighbors
+        return {
+            one for one in self.startup.older if neighbors.up(one) and neighbors.visits(one) and neighbors.shares(one)
+        }
+
     # -- answers
 
     def listed_line(self, text: str, version: str) -> bool:

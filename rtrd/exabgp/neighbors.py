@@ -67,6 +67,8 @@ class Neighbors:
         """The configuration was asked for, and answered as far as that goes."""
         self._configured: set[str] = set()
         self._visitors: set[str] = set()  # neighbors that a range accepted, and that are configured nowhere
+        self._came: set[str] = set()  # whoever ExaBGP has named, also those that left a range
+        self._sharing: dict[str, bool] = {}  # what `shares` has found out
         self._suspects: set[str] = set()  # a list said that they are up; an event may be on its way
         # of the list that is being read
         self._listed: dict[str, set[str]] = {}
@@ -109,11 +111,23 @@ class Neighbors:
         """Tell whether a neighbor is one of a range's, which are there only while they are connected."""
         return address not in self._configured and self._in_range(address)
 
+    def shares(self, address: str) -> bool:
+        """Tell whether others came by the range that accepted a neighbor, be it that they left.
+
+        ExaBGP has one list of what all of them have sent.
+        """
+        if not self.visits(address):
+            return False
+        if address not in self._sharing:
+            self._sharing[address] = len(self._came) >= MOST or self._not_alone(address)
+        return self._sharing[address]
+
     # -- events
 
     def event(self, address: str, local: str, *, up: bool, time: float) -> None:
         """Take an event."""
         self._newer.add(address)
+        self._named({address})
         self._suspects.discard(address)
         self.missing.discard(address)
         self.untold.pop(address, None)
@@ -212,6 +226,7 @@ class Neighbors:
             for local in sessions.keys() - locals_ if address not in self._newer else ():
                 del sessions[local]
         self._ranges = self._listed_ranges
+        self._named(self._listed)
         self._configured.intersection_update(self._listed)
         self._visitors.intersection_update(self._listed)
         left = [one for one in self._visitors - self._newer if self.up(one) is False]
@@ -234,6 +249,7 @@ class Neighbors:
         if not whole or not (self._listed or self._ranges) or len(self._listed) == MOST:
             return self._findings(())
         self._configured = set(self._listed)
+        self._sharing.clear()
         for address in self._configured - self._told.keys() - self._newer if summary else ():
             sessions = self._sessions(address)
             if sessions is not None:
@@ -247,6 +263,16 @@ class Neighbors:
         return findings
 
     # -- inside
+
+    def _named(self, addresses: Collection[str]) -> None:
+        if len(self._came) < MOST:
+            self._came.update(addresses)
+        self._sharing.clear()
+
+    def _not_alone(self, address: str) -> bool:
+        networks = [network for network in self._ranges if _within(address, network)]
+        others = (one for one in self._came if one != address and one not in self._configured)
+        return any(_within(one, network) for one in others for network in networks)
 
     def _missing(self, known: Known) -> set[str]:
         """Give who is not in the list. Of whom nothing else is known (the policy names them) is no neighbor at once."""
@@ -297,7 +323,8 @@ class Neighbors:
         self._suspects.discard(address)
 
     def _in_range(self, address: str) -> bool:
-        if not self._ranges:
-            return False
-        parsed = ipaddress.ip_address(address)
-        return any(parsed in network for network in self._ranges)
+        return any(_within(address, network) for network in self._ranges)
+
+
+def _within(address: str, network: Network) -> bool:
+    return ipaddress.ip_address(address) in network

@@ -100,16 +100,25 @@ def _of_sessions(router: ExaBGP) -> Iterator[Problem]:
     for address, since in sorted((one, since) for one, since in neighbors.untold.items() if one not in unnamed):
         what = f"router {name} does not report when its session with {address} comes up or goes down"
         yield Problem(f"{what}: neighbor-changes is missing in the neighbor's api section", since, "warning")
-    for address in sorted(router.conversation.unlearnable()):
-        what = f"what {address} announced to router {name} before rtrd started can't be known: it has no route refresh"
-        what += ", and ExaBGP keeps no list: write `adj-rib-in enable;` into the neighbor, or `route-refresh enable;`"
-        yield Problem(f"{what} into its capability section", None, "warning", f"unlearnable {name} {address}")
+    yield from _of_lists(router)
     yield from _of_api(router)
     for address, since in sorted(router.bgp_sessions.waiting.items()):
         what = f"router {name} has routes of {address} that can't be read: its OPENs were not heard"
         yield Problem(
             f"{what}, and its lists are unclear on ADD-PATH; they come with the next session", since, "warning"
         )
+
+
+def _of_lists(router: ExaBGP) -> Iterator[Problem]:
+    name = router.engine.name
+    for address in sorted(router.conversation.unlearnable()):
+        what = f"what {address} announced to router {name} before rtrd started can't be known: it has no route refresh"
+        what += ", and ExaBGP keeps no list: write `adj-rib-in enable;` into the neighbor, or `route-refresh enable;`"
+        yield Problem(f"{what} into its capability section", None, "warning", f"unlearnable {name} {address}")
+    for address in sorted(router.conversation.unattributed()):
+        what = f"what {address} announced to router {name} before rtrd started can't be known: ExaBGP has one list for"
+        what += " all that came by a range of addresses, and does not ask them for their routes"
+        yield Problem(f"{what}; they come with the next session", None, "warning", f"unattributed {name} {address}")
 
 
 def _of_api(router: ExaBGP) -> Iterator[Problem]:

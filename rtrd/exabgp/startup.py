@@ -159,6 +159,8 @@ class StartUp:
     def _learned(self, route: Advertised) -> None:
         address, local = normal(route.neighbor), normal(route.local)
         self._listed.add(address)
+        if self._neighbors.shares(address):
+            return  # never a guess: another one may have sent it, or one that left
         if not self._api.follows(address) or address in self._bgp_sessions.waiting:
             return
         # What a list calls a local address may be none by which events call a session.
@@ -196,7 +198,7 @@ class StartUp:
                 self._go(Phase.ASKING, now)
                 return
             # A neighbor that has sent routes and that ExaBGP lists none of: it keeps no list.
-            sent = self.older & self._with_routes()
+            sent = {one for one in self.older & self._with_routes() if not self._neighbors.shares(one)}
             if self._engine.previous_run.left and (sent - self._listed or not sent | self._listed):
                 self._go(Phase.BLIND, now)
             else:

@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from rtrd.demo.caches import VRP
 from rtrd.demo.routers import Neighbor
 from tests.e2e.conftest import MakeChain, MakeWorld, exabgp_program
@@ -120,3 +122,39 @@ def test_peers_of_a_range_come_and_go(make_world: MakeWorld) -> None:
             assert session_problems(status) == []
     finally:
         visitor.disconnect()
+
+
+def test_after_a_restart_no_visitor_has_what_another_one_sent(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ExaBGP has one list of what all that came by a range have sent, also those that left, and asks none of them."""
+    world = make_world()
+    net = world.router_address.rpartition(".")[0]
+    monkeypatch.setattr(world.router, "neighbors", [*world.neighbors(), Neighbor(address=f"{net}.64/27", asn=64500)])
+    monkeypatch.setattr(world, "neighbors", lambda: world.router.neighbors)
+    world.start()
+    stays, leaves = visitors = [Speaker(f"{net}.{number}", 64500) for number in (70, 71)]
+    try:
+        for number, visitor in enumerate(visitors):
+            visitor.connect(world.router_address, world.router.port)
+            visitor.announce({f"10.{number}.0.0/24": Route((64500, 64501), "192.0.2.1")})
+        world.feeder.announce({"10.9.0.0/24": Route((FEEDER_ASN, 64501), "192.0.2.1")})
+        world.settle()
+        once(world.router.process, world.socket, lambda status: routes(status) == 3, "three routes", 30)
+        leaves.disconnect()
+        shows(world, lambda found: leaves.address not in found, "one visitor left")
+        seen = len(world.router.process.lines)
+        world.kill()
+        world.router.process.wait_for("phase=done", 60, seen)
+        status = once(world.router.process, world.socket, lambda status: routes(status) == 1, "the feeder's route", 30)
+        assert [stays.address in one["what"] for one in status["problems"] if "one list" in one["what"]] == [True]
+        stays.disconnect()
+        stays.connect(world.router_address, world.router.port)
+        once(world.router.process, world.socket, lambda status: routes(status) == 2, "the visitor's route", 30)
+    finally:
+        for visitor in visitors:
+            visitor.disconnect()
+
+
+def routes(status: dict[str, Any]) -> int:
+    return sum(sum(router["routes"].values()) for router in status["routers"])

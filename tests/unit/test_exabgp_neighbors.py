@@ -250,3 +250,16 @@ def test_a_neighbor_of_its_own_within_a_range_stays(told: Story) -> None:
     assert (told.up(B), told.visits(B)) == (False, False)
     ranged(told, A, down=[B])
     assert not told.unclear
+
+
+def test_who_came_by_one_range_shares_a_list_also_with_those_that_left(told: Story) -> None:
+    own = "192.0.2.3"
+    ranged(told, A, own)
+    assert told.shares(A), "it is not known yet that one of them is configured"
+    told.configuration(own)
+    assert (told.shares(A), told.shares(own)) == (False, False)
+    told.says(B, up=True)
+    told.says(B, up=False)
+    assert told.shares(A)
+    ranged(told, A, own, down=[B])
+    assert (told.shares(A), told.shares(own)) == (True, False)

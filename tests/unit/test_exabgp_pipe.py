@@ -504,7 +504,7 @@ async def test_who_came_by_a_range_of_addresses_is_announced_nothing(pipe: Pipe)
     assert len(pipe.router.engine.table) == 1, "what others say is learned"
     await until(lambda: not pipe.router.engine.table.state.waiting)
     assert not any(" announce attributes " in command for command in pipe.commands())
-    (problem,) = (one.what for one in problems(pipe.router, 0.0) if "a range" in one.what)
+    (problem,) = (one.what for one in problems(pipe.router, 0.0) if "is announced to" in one.what)
     assert problem.startswith(f"nothing is announced to {LISTENER} ")
 
 

@@ -1,11 +1,12 @@
 """A start of rtrd at an ExaBGP that lived before it, as stories with a clock that is turned by hand."""
 
+import ipaddress
 import math
 
 from rtrd.exabgp.api_sections import ApiSections
 from rtrd.exabgp.bgp_sessions import BGPSessions
-from rtrd.exabgp.neighbor_text import ApiSection
-from rtrd.exabgp.neighbors import Neighbors
+from rtrd.exabgp.neighbor_text import ApiSection, SessionRow
+from rtrd.exabgp.neighbors import Known, Neighbors
 from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, Phase, StartUp
 from rtrd.rib.bgp_events import State, Update
 from tests.lab.engine_story import LISTENER, PEER, TAGGED, EngineStory, key_of_json, policy_of, tell
@@ -102,6 +103,20 @@ def test_of_a_neighbor_whose_updates_cannot_be_read_no_list_is_believed() -> Non
     story.bgp_sessions.unreadable(PEER, 1000.0)
     story.lists(learned("10.0.0.0/8"))
     assert story.startup.learned == 0
+
+
+def test_of_neighbors_of_one_range_the_list_that_they_share_is_not_believed() -> None:
+    """What ExaBGP lists of one of them another one may have sent, or one that left and withdraws nothing any more."""
+    story = Story(out("10.0.0.0/8"))
+    story.neighbors.list_begins()
+    story.neighbors.listed_range(ipaddress.ip_network("127.0.0.0/30"))
+    for address, up in ((PEER, True), ("127.0.0.1", False)):
+        story.neighbors.listed(SessionRow(address, up, local="127.0.0.9"), 1000.0)
+    story.neighbors.list_over(Known((), ()), 1000.0, whole=True, summary=True)
+    story.says("10.1.0.0/16")
+    story.lists(learned("10.0.0.0/8"))
+    assert (story.startup.learned, story.startup.over) == (0, True)
+    assert story.written() == [(False, "10.0.0.0/8"), (True, "10.1.0.0/16")]
 
 
 def test_what_is_listed_counts_for_the_session_that_brought_it() -> None:

@@ -60,7 +60,7 @@ def _check_transport(found: Node, report: Report) -> None:
         if key in found.keys and transport not in transports:
             report(found.line_of(key), f"{found.path}.{key}: only for transport {' or '.join(transports)}")
     if transport == "ssh":
-        _want(found, report, "user", "key")
+        _check_ssh(found, report)
     elif transport == "tls" and {"certificate", "key"} & found.keys.keys():
         _want(found, report, "certificate", "key")
     if {"md5-password-file", "tcp-ao"} <= found.keys.keys():
@@ -69,6 +69,13 @@ def _check_transport(found: Node, report: Report) -> None:
     if transport in PORTS:
         found.keys.setdefault("port", Node(found.line, f"{found.path}.port", value=PORTS[transport]))
     _check_source(found, report)
+
+
+def _check_ssh(found: Node, report: Report) -> None:
+    _want(found, report, "user", "key")
+    if "host-key" not in found.keys:
+        what = "without host-key any host is taken for the cache, and its VRPs for true"
+        report(found.line, f"{found.path}: {what}", "warning")
 
 
 def _want(found: Node, report: Report, *keys: str) -> None:

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, TypeVar
@@ -59,6 +59,18 @@ def find_program(name: str, install: str, *first: str) -> str:
     if found is None:
         raise LabError(f"{name} is not installed: {install}")
     return found
+
+
+def want_programs(wanted: Iterable[tuple[str, str]]) -> None:
+    """Raise LabError that names all programs that are missing, each with what brings it."""
+    missing = []
+    for name, install in wanted:
+        try:
+            find_program(name, install)
+        except LabError as error:
+            missing.append(str(error))
+    if missing:
+        raise LabError("; ".join(missing))
 
 
 def on_free_port(address: str, start: Callable[[int], T]) -> T:

@@ -11,7 +11,7 @@ from rtrd.commands import http_client
 from rtrd.demo import report
 from rtrd.demo.caches import RtrdCache
 from rtrd.demo.chain import Chain
-from rtrd.demo.lab import Lab, LabError, find_program
+from rtrd.demo.lab import Lab, LabError, find_program, want_programs
 from rtrd.demo.report import Row
 from rtrd.demo.routers import EXABGP_5, GOBGP, Received
 from rtrd.demo.routes import Internet, Route, internet, validity
@@ -37,6 +37,7 @@ class Show:
 
     def run(self) -> dict[str, Any]:
         """Play it; return the figures, and under `faults` what the peer received wrongly."""
+        want_programs((("exabgp", EXABGP_5), ("gobgpd", GOBGP)))
         versions = {
             "exabgp": _version([find_program("exabgp", EXABGP_5), "version"], "exabgp"),
             "gobgp": _version([find_program("gobgpd", GOBGP), "--version"], "gobgpd"),

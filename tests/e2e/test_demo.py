@@ -147,6 +147,13 @@ def test_where_exabgp_is_missing_it_says_so_and_leaves_nothing() -> None:
     assert labs() == set()
 
 
+def test_all_that_is_missing_is_said_at_once() -> None:
+    done = run(sys.executable, "-c", HIDE, "exabgp,gobgpd", seconds=MINUTE)
+    assert done.returncode == 1
+    for name in ("exabgp", "gobgpd"):
+        assert f"{name} is not installed: as root: apt-get install {name}" in done.stderr
+
+
 def test_a_missing_router_is_left_out_with_a_word() -> None:
     done = run(sys.executable, "-c", HIDE, "bgpd", "--bmp", seconds=MINUTE)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -81,7 +81,7 @@ caches:
       preference: 1
       servers:
         - {host: RPKI.example.net, port: 323}
-        - {host: 192.0.2.1, transport: ssh, user: u, key: k}
+        - {host: 192.0.2.1, transport: ssh, user: u, key: k, host-key: h}
     - name: b
       preference: 2
       servers:
@@ -215,6 +215,13 @@ def test_files_that_are_not_there(file: Path) -> None:
         (5, "warning", "state: ./no/where: there is no such folder; a restart would begin without VRPs"),
         (7, "warning", "bird.socket: ./b/s: there is no folder ./b"),
     ]
+
+
+def test_ssh_to_whoever_answers(file: Path) -> None:
+    what = "caches.groups[0].servers[0]: without host-key any host is taken for the cache, and its VRPs for true"
+    assert (3, what) in warnings(file, CACHE % ", transport: ssh, user: u, key: id")
+    with_key = warnings(file, CACHE % ", transport: ssh, user: u, key: id, host-key: host.pub")
+    assert not any("without host-key" in what for _, what in with_key)
 
 
 def test_other_things_where_files_belong_are_not_opened(file: Path) -> None:

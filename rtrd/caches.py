@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Literal
@@ -14,6 +13,7 @@ from rtrd.base.errors import ConflictError
 from rtrd.base.file_thread import PATIENCE, in_thread
 from rtrd.base.notation import said
 from rtrd.base.registry import Problem, Registry, Samples
+from rtrd.base.text import meant
 from rtrd.cache_keys import changed
 from rtrd.cache_problems import problems
 from rtrd.config import Caches as Settings
@@ -126,8 +126,8 @@ class Caches:
         found = [cache for cache in self.all() if name.lower() in (str(cache).lower(), cache.host.lower())]
         if not found:
             names = [str(cache) for cache in self.all()]
-            meant = difflib.get_close_matches(name, names, n=1)
-            what = f"did you mean {meant[0]}?" if meant else f"expected one of {', '.join(names)}"
+            near = meant(name, names)
+            what = f"did you mean {near}?" if near else f"expected one of {', '.join(names)}"
             raise ValueError(f"{said(name)} is not a cache of the configuration: {what}")
         in_use = [cache for cache in found if cache.state is not RTRSocketState.CLOSED]
         if not in_use:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from rtrd.base.text import counted
 from rtrd.bird import tables
 from rtrd.bird.client import Bird
-from rtrd.bird.replies import BirdError
+from rtrd.bird.replies import BirdError, Line
 from rtrd.bird.tables import BirdRoute, Protocol
 from rtrd.policy import OBSERVE
 from rtrd.rib.table import RouteTable
@@ -79,6 +79,16 @@ def protocols(bird: Bird) -> list[Protocol]:
     return tables.protocols(bird.ask("show protocols all"))
 
 
+def _of_table(bird: Bird, command: str, name: str) -> Iterator[Line]:
+    """Ask for what a table holds. Raises BirdError, also where there is no such table."""
+    try:
+        yield from bird.ask(f"{command} {tables.quoted(name)}")
+    except BirdError as error:
+        if "CF_SYM_UNDEFINED" in str(error):  # BIRD's only word for it
+            raise BirdError(f"BIRD has no table {name}") from None
+        raise
+
+
 def audit(bird: Bird, found: list[Protocol], vrp_set: VRPSet, *, only: Iterable[str] = (), most: int) -> Audit:
     """Validate every accepted route of the tables behind BIRD's IPv4 and IPv6 channels, or of `only` these.
 
@@ -88,7 +98,7 @@ def audit(bird: Bird, found: list[Protocol], vrp_set: VRPSet, *, only: Iterable[
     local = {one.name: one.local_asn for one in found if one.local_asn is not None}
     total = Audit(names, {"valid": 0, "not-found": 0, "invalid": 0}, dict.fromkeys(COVERS, 0), [])
     for name in names:
-        lines = bird.ask(f"show route all table {tables.quoted(name)}")
+        lines = _of_table(bird, "show route all table", name)
         _audit_table(name, tables.routes(lines, local), vrp_set, total, most)
     return total
 
@@ -98,7 +108,7 @@ def check(bird: Bird, found: list[Protocol], vrps: bytes, *, only: Iterable[str]
     names = list(only) or tables.tables_of(found, "roa4", "roa6")
     records: list[bytes] = []
     for name in names:
-        for prefix, max_length, asn in tables.vrps(bird.ask(f"show route table {tables.quoted(name)}")):
+        for prefix, max_length, asn in tables.vrps(_of_table(bird, "show route table", name)):
             if len(records) == MOST_ROUTES:
                 raise BirdError(f"{name} has more than {MOST_ROUTES} VRPs")
             try:

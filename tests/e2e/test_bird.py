@@ -126,6 +126,9 @@ def test_check_compares_birds_roa_tables_with_ours(lab: Lab) -> None:
     file.write_text(json.dumps({"roas": [{"asn": 64500, "prefix": "198.18.0.0/16", "maxLength": 24}]}))
     found = site.ask("check", "--vrps", str(file), code=1)
     assert (found["missing"], found["extra"]) == ([], [{"asn": 64500, "prefix": "2001:db8::/32", "maxLength": 48}])
+    for word in ("check", "audit"):
+        done = rtrd("bird", word, "--table", "nosuch", "--vrps", file, "--bird", site.bird.control)
+        assert (done.returncode, done.stderr) == (1, f"rtrd bird {word}: BIRD has no table nosuch\n")
     site.bird.config.write_text(site.bird.text(site.bird.port) + more)
     assert "Reconfigured" in site.bird.ask("configure")
     found = site.ask("check", code=1)

@@ -100,6 +100,12 @@ class Neighbors:
         """Give the sessions with a neighbor, by ExaBGP's own address."""
         return self._told.get(address, {})
 
+    def down(self, address: str, local: str) -> bool:
+        """Tell whether a session is known to be down: of ExaBGP's own address, or, if that says nothing, any."""
+        sessions = self._told.get(address, {})
+        told = [session for own, session in sessions.items() if normal(own) == local] or list(sessions.values())
+        return bool(told) and not any(session.up for session in told)
+
     def name(self, address: str, local: str) -> str:
         """Give the name under which the RIB has a session (Engine.sessions)."""
         first = self._first.get(address)

@@ -76,6 +76,7 @@ class StartUp:
         self._quiet: set[str] = set()
         self._listed: set[str] = set()
         self._to_ask: list[str] = []
+        self._asked = ""  # whose list is read
 
     def asks(self, now: float) -> str | None:
         """Give what is to be written now, ExaBGP having greeted; what `ended` is then told."""
@@ -88,7 +89,8 @@ class StartUp:
         if self.phase is Phase.ASKING:
             self._go(Phase.LEARNED, now)
             self._engine.previous_run.listing(begins=True)
-            return LEARNED.format(self._engine.receivers.spelling(self._to_ask.pop()))
+            self._asked = self._to_ask.pop()
+            return LEARNED.format(self._engine.receivers.spelling(self._asked))
         return None
 
     def deadline(self) -> float | None:
@@ -158,6 +160,8 @@ class StartUp:
 
     def _learned(self, route: Advertised) -> None:
         address, local = normal(route.neighbor), normal(route.local)
+        if address != self._asked or self._neighbors.down(address, local):
+            return  # ExaBGP lists whose address begins so, too, and still has what came by a session that ended
         self._listed.add(address)
         if self._neighbors.shares(address):
             return  # never a guess: another one may have sent it, or one that left

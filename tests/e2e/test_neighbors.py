@@ -130,8 +130,8 @@ def test_after_a_restart_no_visitor_has_what_another_one_sent(
     """ExaBGP has one list of what all that came by a range have sent, also those that left, and asks none of them."""
     world = make_world()
     net = world.router_address.rpartition(".")[0]
-    monkeypatch.setattr(world.router, "neighbors", [*world.neighbors(), Neighbor(address=f"{net}.64/27", asn=64500)])
-    monkeypatch.setattr(world, "neighbors", lambda: world.router.neighbors)
+    all_of_them = [*world.neighbors(), Neighbor(address=f"{net}.64/27", asn=64500)]
+    monkeypatch.setattr(world, "neighbors", lambda: all_of_them)
     world.start()
     stays, leaves = visitors = [Speaker(f"{net}.{number}", 64500) for number in (70, 71)]
     try:
@@ -154,6 +154,31 @@ def test_after_a_restart_no_visitor_has_what_another_one_sent(
     finally:
         for visitor in visitors:
             visitor.disconnect()
+
+
+def test_after_a_restart_a_session_that_ended_has_no_routes(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ExaBGP has them still, and lists them of a neighbor, too, whose address is the beginning of this one's."""
+    world = make_world(refresh=False)
+    ended = Speaker(f"{world.feeder.address}0", 64500)
+    both = [*world.neighbors(), Neighbor(address=ended.address, asn=64500)]
+    monkeypatch.setattr(world, "neighbors", lambda: both)
+    world.start()
+    try:
+        world.feeder.announce({"10.9.0.0/24": Route((FEEDER_ASN, 64501), "192.0.2.1")})
+        ended.connect(world.router_address, world.router.port)
+        ended.announce({"10.8.0.0/24": Route((64500, 64501), "192.0.2.1")})
+        once(world.router.process, world.socket, lambda status: routes(status) == 2, "two routes", 30)
+        ended.disconnect()
+        shows(world, lambda found: found[ended.address]["up"] is False, "a session that ended")
+        seen = len(world.router.process.lines)
+        world.kill()
+        world.router.process.wait_for("phase=done", 60, seen)
+        assert routes(world.status()) == 1
+        world.settle()
+    finally:
+        ended.disconnect()
 
 
 def routes(status: dict[str, Any]) -> int:

@@ -119,6 +119,20 @@ def test_of_neighbors_of_one_range_the_list_that_they_share_is_not_believed() ->
     assert story.written() == [(False, "10.0.0.0/8"), (True, "10.1.0.0/16")]
 
 
+def test_what_ends_before_it_is_listed_is_not_learned() -> None:
+    """ExaBGP keeps what a session brought after its end, and lists everybody whose address begins as that asked for."""
+    story = Story(out("10.0.0.0/8"))
+    begins_so, ended = f"{PEER}0", "127.0.0.9"
+    story.neighbors.event(PEER, "127.0.0.1", up=True, time=1000.0)
+    story.neighbors.event(PEER, ended, up=False, time=1000.0)
+    story.lists(
+        learned("10.0.0.0/8").replace(PEER, begins_so, 1), learned("10.1.0.0/16").replace("127.0.0.1", ended, 1),
+        learned("10.2.0.0/16"),
+    )  # fmt: skip
+    assert story.startup.learned == 1
+    assert story.written() == [(False, "10.0.0.0/8"), (True, "10.2.0.0/16")]
+
+
 def test_what_is_listed_counts_for_the_session_that_brought_it() -> None:
     story = Story()
     for local in ("127.0.0.1", "127.0.0.9"):

@@ -57,8 +57,8 @@ async def test_after_a_silence_the_pipe_is_waited_for_again(ends: tuple[int, int
     pipe.close()
 
 
-async def test_what_is_read_may_close_the_pipe(ends: tuple[int, int, int, int]) -> None:
-    read, to, _, written = ends
+def that_closes(read: int, written: int) -> tuple[Pipe, list[bytes]]:
+    """A pipe that is closed by what is read first, and what was read."""
     reads: list[bytes] = []
 
     def take(data: bytes) -> None:
@@ -66,6 +66,12 @@ async def test_what_is_read_may_close_the_pipe(ends: tuple[int, int, int, int]) 
         pipe.close()
 
     pipe = Pipe(read, written, take, lambda: None, lambda: None)
+    return pipe, reads
+
+
+async def test_what_is_read_may_close_the_pipe(ends: tuple[int, int, int, int]) -> None:
+    read, to, _, written = ends
+    pipe, reads = that_closes(read, written)
     pipe.start(lambda: None)
     os.write(to, b"the last one\n")
     await until(lambda: reads)
@@ -117,13 +123,7 @@ async def test_what_closes_the_pipe_ends_its_turn(
     monkeypatch.setattr(pipes, "READ", 100)
     monkeypatch.setattr(pipes, "Turn", lambda: Turns(over=False))
     read, to, _, written = ends
-    reads: list[bytes] = []
-
-    def take(data: bytes) -> None:
-        reads.append(data)
-        pipe.close()
-
-    pipe = Pipe(read, written, take, lambda: None, lambda: None)
+    pipe, reads = that_closes(read, written)
     os.write(to, (b"x" * 99 + b"\n") * 4)
     pipe.start(lambda: None)
     await until(lambda: reads)

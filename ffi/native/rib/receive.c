@@ -216,8 +216,6 @@ size_t rib_announce(struct rib *rib, uint32_t neighbor, uint32_t attrs, const st
     for (size_t i = 0; i < n && !walk_is_over(&rib->purge); i++)
         purge_first(rib, &nlri[i].prefix);
     for (size_t i = 0; i < n; i++)
-        vrpset_fetch_lengths(rib->set, &nlri[i].prefix);
-    for (size_t i = 0; i < n; i++)
         nears[i] = near = fetch_chain(rib, &nlri[i].prefix, near); /* it comes while the routes are validated */
     vrpset_validate_nlri(rib->set, nlri, n, rib->attrs.sets[attrs].summary.origin, validities);
     const struct alike alike = {neighbor, attrs, path_of(rib, neighbor, attrs), leak_of(rib, neighbor, attrs)};

@@ -111,9 +111,7 @@ class Work:
         event = decode(line)
         assert isinstance(event, Parsed)
         update, _ = read_update(event.neighbor, *event.updates[0])
-        words = encode.attribute_words(
-            read_octets(update.announced[0][0], lambda _: False), treatment, "external", form
-        )
+        words = encode.attribute_words(read_octets(update.announced[0][0]), treatment, "external", form)
         parts = (" ".join(prefixes[at : at + batch]) for at in range(0, len(prefixes), batch))
         return "".join(encode.announce(encode.select([RECEIVER]), words, None, part) for part in parts)
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from rtrd.config import Action, ActionName, AsSetAction, NeighborConfig, PolicyRule
 from rtrd.config.when import PrefixLengths, When, lengths_of
-from rtrd.tags import VALIDITIES, Tag, Validity, is_rfc8097
+from rtrd.tags import VALIDITIES, Tag, Validity, ours_of
 from rtrlib.aspa_paths import LocalRole
 
 
@@ -173,7 +173,9 @@ class Policy:
         self._by_neighbor: dict[tuple[str, int | None], tuple[Rule, ...]] = {}
         treatments = (treatment for rule in self.rules for treatment in rule.all_treatments())
         self.our_tags = frozenset(tag for treatment in treatments for tag in treatment.all_tags)
-        """Every tag that a rule can add; the whole range of RFC 8097 is ours, too: see `is_ours`."""
+        """Every tag that a rule can add."""
+        self.ours = ours_of(self.our_tags)
+        """What must be removed from received communities, since it could pass for a tag of ours."""
 
     def observing(self) -> Policy:
         """Return one that knows the same neighbors and has no rules: for routers that are told nothing."""
@@ -214,10 +216,6 @@ class Policy:
         address = normal(neighbor)
         rule = next((rule for rule in self.local_rules if rule.to is None or address in rule.to), None)
         return rule is not None and rule.treatments["invalid"].action == "withdraw"
-
-    def is_ours(self, tag: Tag) -> bool:
-        """Tell whether a received community must be removed because it could pass for a tag of ours."""
-        return tag in self.our_tags or (tag.kind == "extended" and is_rfc8097(tag.value))
 
 
 class _Matches:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -40,6 +41,24 @@ class Tag(msgspec.Struct, frozen=True, order=True):
             return f"extended:0x{self.value:016x}"
         name = "community" if self.kind == "standard" else self.kind
         return ":".join((name, *map(str, self.numbers)))
+
+
+class Ours(NamedTuple):
+    """Tags of ours by their kind, as numbers: received communities among them must be removed."""
+
+    standard: frozenset[tuple[int, ...]] = frozenset()
+    large: frozenset[tuple[int, ...]] = frozenset()
+    extended: frozenset[tuple[int, ...]] = frozenset()
+    rfc8097: bool = False
+    """Also every origin validation state."""
+
+
+def ours_of(tags: Iterable[Tag]) -> Ours:
+    """Give these tags by their kind, with all of RFC 8097: each of its values could pass for one of ours."""
+    standard, large, extended = (
+        frozenset(tag.numbers for tag in tags if tag.kind == kind) for kind in ("standard", "large", "extended")
+    )
+    return Ours(standard, large, extended, rfc8097=True)
 
 
 class TagSpec(msgspec.Struct, frozen=True):

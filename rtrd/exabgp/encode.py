@@ -77,14 +77,24 @@ class _Getting(NamedTuple):
     otc_given: int
 
 
+class _To(NamedTuple):
+    """Receivers of a command."""
+
+    selector: str
+    """The words that choose them."""
+    getting: _Getting
+    words: dict[tuple[bytes, int], str]
+    """What is written to those who get the same, by attribute set and variant."""
+
+
 class Encoder:
     """The words for one router's commands. What many have in common is put into words once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._remembered: dict[tuple[bytes, int, _Getting], str] = {}
-        # Of receivers: the words that choose them, and what decides the words for what they get.
-        self._selectors: dict[int, tuple[str, _Getting]] = {}
+        self._remembered: dict[_Getting, dict[tuple[bytes, int], str]] = {}
+        self._remembers = 0  # how many words these are in all
+        self._to: dict[int, _To] = {}
         self._form = Form.WORDS
         self._version = engine.receivers.version
 
@@ -93,42 +103,47 @@ class Encoder:
         form = form_of(version)
         if form != self._form:
             self._form = form
-            self._selectors.clear()
+            self._to.clear()
 
     def forget(self) -> None:
         """Forget all words: by another policy the same attributes may be announced differently."""
         self._remembered.clear()
+        self._remembers = 0
+        self._to.clear()
 
     def encode(self, command: Command) -> str:
         """Give the line for a command."""
         if self._version != self._engine.receivers.version:
             self._version = self._engine.receivers.version
-            self._selectors.clear()
-        selector, getting = self._selectors.get(command.receivers) or self._selector(command.receivers)
+            self._to.clear()
+        to = self._to.get(command.receivers) or self._look_up(command.receivers)
         if not command.announce:
-            return withdraw(selector, command.family, command.path_id, command.prefixes)
-        return announce(selector, self._words_of(command, getting), command.path_id, command.prefixes)
+            return withdraw(to.selector, command.family, command.path_id, command.prefixes)
+        return announce(to.selector, self._words_of(command, to), command.path_id, command.prefixes)
 
-    def _selector(self, receivers: int) -> tuple[str, _Getting]:
-        if len(self._selectors) >= _REMEMBERED:
-            self._selectors.clear()
+    def _look_up(self, receivers: int) -> _To:
+        if len(self._to) >= _REMEMBERED:
+            self._to.clear()
         known = self._engine.receivers
         found = select(known.spelling(address) for address, bit in known.bits.items() if receivers & bit)
         assert found, "a command without a neighbor would go to all"
         form = self._form
         if form is Form.OCTETS and not known.takes_path_octets(receivers):
             form = Form.OCTETS_BUT_PATH
-        self._selectors[receivers] = found, _Getting(known.kind_of(receivers), form, known.otc_given(receivers))
-        return self._selectors[receivers]
+        getting = _Getting(known.kind_of(receivers), form, known.otc_given(receivers))
+        self._to[receivers] = to = _To(found, getting, self._remembered.setdefault(getting, {}))
+        return to
 
-    def _words_of(self, command: Command, getting: _Getting) -> str:
-        attributes = self._engine.table.attributes_key(command.attributes)
-        words = self._remembered.get((attributes, command.variant, getting))
+    def _words_of(self, command: Command, to: _To) -> str:
+        key = self._engine.table.attributes_key(command.attributes), command.variant
+        words = to.words.get(key)
         if words is None:
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
-            words = attribute_words(self._engine.attributes(attributes), self._engine.treatment(command), *getting)
-            self._remembered[attributes, command.variant, getting] = words
+            if self._remembers >= _REMEMBERED:
+                self.forget()
+                to = self._look_up(command.receivers)
+            self._remembers += 1
+            words = attribute_words(self._engine.attributes(key[0]), self._engine.treatment(command), *to.getting)
+            to.words[key] = words
         return words
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
 from _rov import lib
 from rtrd.policy import Treatment
-from rtrd.tags import Tag, TagKind
+from rtrd.tags import Ours, TagKind, is_rfc8097
 
 AS_SET, AS_SEQUENCE, AS_CONFED_SEQUENCE, AS_CONFED_SET = 1, 2, 3, 4
 """Segment types of RFC 4271 section 4.3 and RFC 5065 section 3."""
@@ -44,6 +44,8 @@ _IN_NUMBERS = frozenset({ORIGIN, AS_PATH, MED, LOCAL_PREF, COMMUNITIES, EXTENDED
 ONLY_TO_CUSTOMER = 35
 COMMUNITY: Final[Mapping[TagKind, str]] = {"standard": "!HH", "large": "!III", "extended": "!Q"}
 """The numbers of a community in octets."""
+_STANDARD, _LARGE, _EXTENDED = map(struct.Struct, (COMMUNITY["standard"], COMMUNITY["large"], COMMUNITY["extended"]))
+NOTHING: Final = Ours()
 _MP_REACH_NLRI: Final = 14
 EXTENDED_LENGTH: Final = 0x10
 T = TypeVar("T")
@@ -281,11 +283,11 @@ def path_octets(kind: int, asns: tuple[int, ...]) -> bytes:
     return struct.pack(f"!BB{len(asns)}I", kind, len(asns), *asns)
 
 
-def read_octets(key: bytes, owns: Callable[[Tag], bool]) -> AttributeSet:
-    """Give the attribute set of a key, without the communities for which `owns` is true; AS_ANNOUNCED: with them."""
+def read_octets(key: bytes, ours: Ours = NOTHING) -> AttributeSet:
+    """Give the attribute set of a key, without the communities that are ours; AS_ANNOUNCED: with them."""
     family, head_flags, own_as, size = _HEAD.unpack_from(key)
     if head_flags & AS_ANNOUNCED:
-        owns = _nobody
+        ours = NOTHING
     values: dict[int, bytes] = {}
     others = []
     for code, flags, value in _attributes(key[_HEAD.size + size :]):
@@ -303,9 +305,9 @@ def read_octets(key: bytes, owns: Callable[[Tag], bool]) -> AttributeSet:
         origin_as(path, own_as),
         _number(get(MED)),
         _number(get(LOCAL_PREF)),
-        tuple([(a, b) for a, b in _list(standard, owns, "standard")]) if standard else (),
-        tuple([(a, b, c) for a, b, c in _list(large, owns, "large")]) if large else (),
-        tuple([n for (n,) in _list(extended, owns, "extended")]) if extended else (),
+        tuple([one for one in _STANDARD.iter_unpack(standard) if one not in ours.standard]) if standard else (),
+        tuple([one for one in _LARGE.iter_unpack(large) if one not in ours.large]) if large else (),
+        _extended(extended, ours) if extended else (),
         tuple(others),
     )
 
@@ -315,10 +317,6 @@ def read_path(key: bytes) -> tuple[Segment, ...]:
     *_, size = _HEAD.unpack_from(key)
     found = (tuple(_segments(value)) for code, _, value in _attributes(key[_HEAD.size + size :]) if code == AS_PATH)
     return next(found, ())
-
-
-def _nobody(_: Tag) -> bool:
-    return False
 
 
 @lru_cache(maxsize=4096)
@@ -351,5 +349,6 @@ def _number(value: bytes | None) -> int | None:
     return None if value is None else int.from_bytes(value)
 
 
-def _list(value: bytes, owns: Callable[[Tag], bool], kind: TagKind) -> Iterator[tuple[int, ...]]:
-    return (numbers for numbers in struct.iter_unpack(COMMUNITY[kind], value) if not owns(Tag(kind, numbers)))
+def _extended(value: bytes, ours: Ours) -> tuple[int, ...]:
+    kept = [one for one in _EXTENDED.iter_unpack(value) if one not in ours.extended]
+    return tuple([one for (one,) in kept if not (ours.rfc8097 and is_rfc8097(one))])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from hashlib import blake2b
 
 import _rov
@@ -70,7 +69,6 @@ class Engine:
         )
         """What the router announces by itself."""
         self._policy = policy
-        self._owns = lru_cache(maxsize=65536)(policy.is_ours)
         self._remembered: dict[bytes, AttributeSet] = {}
         self._path_ids = False  # some route has one
         self.left_out: dict[str, Counter[str]] = {}
@@ -97,7 +95,6 @@ class Engine:
         self._policy = policy
         self.table.set_our_tags(policy.our_tags)
         self.table.set_conditions(self._conditions)
-        self._owns = lru_cache(maxsize=65536)(policy.is_ours)
         self._remembered.clear()
         self._policy_cause = cause
         self.sessions.set_policy(policy)
@@ -315,7 +312,7 @@ class Engine:
         if attributes is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
-            attributes = self._remembered[key] = read_octets(key, self._owns)
+            attributes = self._remembered[key] = read_octets(key, self._policy.ours)
         return attributes
 
     def advertised_before(self, neighbor: str, prefix: str, attributes: AttributeSet) -> None:

@@ -22,7 +22,7 @@ from rtrd.rib.bgp_events import State, Update
 from rtrd.rib.receivers import Receivers
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import Command, NeighborPolicy, RibState, Route
-from rtrd.tags import VALIDITIES, Tag
+from rtrd.tags import VALIDITIES
 from rtrlib.aspa_paths import LocalRole
 from rtrlib.vrp_set import VRPSet
 
@@ -255,7 +255,7 @@ class LocalRoutes:
         ours, own_as = self._toward(address) if address else (None, 0)
         if ours is None or not (route.leak or route.aspa == "invalid"):
             return None
-        attributes, theirs = read_octets(self.table.attributes_key(route.attributes), _nobody), paths.THEIR_ROLE[ours]
+        attributes, theirs = read_octets(self.table.attributes_key(route.attributes)), paths.THEIR_ROLE[ours]
         said = []
         if route.aspa == "invalid":
             said.append(paths.why(self.table.aspas, attributes, theirs, own_as))
@@ -307,10 +307,6 @@ class LocalRoutes:
         found = self.table.routes(prefix.partition(" ")[0])
         route = next(route for route in found if route.neighbor == number and nlri_of(route) == prefix)
         return self.table.attributes_key(route.attributes)
-
-
-def _nobody(_: Tag) -> bool:
-    return False
 
 
 def nlri_of(route: Route) -> str:

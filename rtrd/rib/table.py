@@ -32,6 +32,7 @@ from rtrlib.vrp_set import VALIDITIES, VRPChanges, VRPSet
 _ROWS = 512
 _FEW = 64
 _NONE = 0xFFFFFFFF
+_BY_KIND, _BY_OTC = lib.DIFFERS_BY_KIND, lib.DIFFERS_BY_OTC
 
 
 class RouteTable:
@@ -53,6 +54,7 @@ class RouteTable:
         self._received = ffi.new("struct bgp_received *")
         self._reading: _rov.Array[_rov.BgpUpdate] | None = None
         self._lines_received = ffi.new("struct bgp_lines_received *")
+        self._key_size = ffi.new("size_t *")
         self._split = 0
         self.barriers = 0
         """How many send barriers have fallen."""
@@ -105,11 +107,10 @@ class RouteTable:
 
     def attributes_key(self, number: int) -> bytes:
         """Give back the key of an attribute set. Raises KeyError when no route has it any more."""
-        size = ffi.new("size_t *")
-        key = lib.rib_attrs_key(self.native, number, size)
+        key = lib.rib_attrs_key(self.native, number, self._key_size)
         if key == ffi.NULL:
             raise KeyError(number)
-        return ffi.buffer(key, size[0])[:]
+        return ffi.buffer(key, self._key_size[0])[:]
 
     # -- neighbors
 
@@ -462,16 +463,17 @@ def _line(prefix: str) -> tuple[bytes, int]:
 
 
 def _as_command(native: _rov.Command) -> Command:
+    announce, previous_run, differs = bool(native.announce), native.previous_run, native.differs
     return Command(
-        announce=bool(native.announce),
-        receivers=native.receivers,
-        family=native.family,
-        attributes=native.attrs,
-        variant=native.variant,
-        path_id=native.path_id if native.has_path_id else None,
-        prefixes=ffi.buffer(native.text, native.size)[:].decode("ascii"),
-        size=native.n,
-        previous_run=None if native.previous_run == _NONE or not native.announce else native.previous_run,
-        by_kind=bool(native.differs & lib.DIFFERS_BY_KIND),
-        by_otc=bool(native.differs & lib.DIFFERS_BY_OTC),
+        announce,
+        native.receivers,
+        native.family,
+        native.attrs,
+        native.variant,
+        native.path_id if native.has_path_id else None,
+        ffi.buffer(native.text, native.size)[:].decode("ascii"),
+        native.n,
+        previous_run if announce and previous_run != _NONE else None,
+        by_kind=bool(differs & _BY_KIND),
+        by_otc=bool(differs & _BY_OTC),
     )

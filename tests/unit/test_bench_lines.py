@@ -65,5 +65,5 @@ def test_each_route_is_in_one_line_with_its_origin_last(packing: int) -> None:
         assert isinstance(event, Parsed)
         ((key, prefixes),) = update_of(event).announced
         assert len(prefixes) <= packing
-        found.update(dict.fromkeys(prefixes, read_octets(key, lambda _: False).origin_as))
+        found.update(dict.fromkeys(prefixes, read_octets(key).origin_as))
     assert found == dict(routes)

@@ -16,6 +16,7 @@ from rtrd.rib.attributes import (
     AS_SEQUENCE,
     AS_SET,
     INCOMPLETE,
+    NOTHING,
     AttributeSet,
     OtherAttribute,
     Segment,
@@ -25,7 +26,6 @@ from rtrd.rib.attributes import (
 )
 from rtrd.rib.table import RouteTable
 from rtrd.rib.terms import FIT, FIT_EXTENDED_NEXT_HOP, UNFIT, AttributeSummary
-from rtrd.tags import Tag
 from tests.lab.engine_story import key_of_json, policy_of, update_of
 from tests.lab.vrp_sets import set_of
 
@@ -36,7 +36,7 @@ U16, U32 = st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
 
 def read(attributes: dict[str, Any], *, policy: Policy | None = None) -> AttributeSet:
     assert is_read(attributes)
-    return read_octets(key_of_json(json.dumps(attributes).encode()), policy.is_ours if policy else lambda _: False)
+    return read_octets(key_of_json(json.dumps(attributes).encode()), policy.ours if policy else NOTHING)
 
 
 def is_read(attributes: dict[str, Any]) -> bool:
@@ -58,7 +58,7 @@ def told(
     event = decode(json.dumps({"type": "update", "neighbor": {**neighbor, "direction": "receive"}}).encode())
     assert isinstance(event, Parsed)
     update = update_of(event)
-    return update.withdrawn, [(read_octets(key, lambda _: False).next_hop, found) for key, found in update.announced]
+    return update.withdrawn, [(read_octets(key).next_hop, found) for key, found in update.announced]
 
 
 WITHDRAWN: tuple[list[str], list[Any]] = (["20.0.0.0/24"], [])
@@ -276,7 +276,7 @@ def test_no_octets_raise(raw: bytes) -> None:
 )
 def test_a_set_is_the_same_after_it_was_octets(attributes: AttributeSet) -> None:
     """But for the border between segments, of 255 ASes at most, and the origin AS, which follows."""
-    read = read_octets(key_of(attributes), lambda _: False)
+    read = read_octets(key_of(attributes))
     one, other = ([(kind, asn) for kind, asns in each for asn in asns] for each in (read.as_path, attributes.as_path))
     assert one == other
     assert read._replace(as_path=(), origin_as=0) == attributes._replace(as_path=())
@@ -347,5 +347,5 @@ def test_attributes_that_fill_an_update_are_not_announced() -> None:
 
 
 def test_a_tag_is_known_by_its_numbers() -> None:
-    assert POLICY.is_ours(Tag("large", (65000, 1, 0)))
-    assert not POLICY.is_ours(Tag("large", (65000, 1, 2)))
+    found = read({"large-community": [[65000, 1, 0], [65000, 1, 2]]}, policy=POLICY)
+    assert found.large_communities == ((65000, 1, 2),)

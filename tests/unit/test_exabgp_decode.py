@@ -49,7 +49,7 @@ def known(*lines: bytes) -> list[str]:
 
 
 def next_hops(update: Update) -> list[tuple[str | None, list[str]]]:
-    return [(read_octets(key, lambda _: False).next_hop, prefixes) for key, prefixes in update.announced]
+    return [(read_octets(key).next_hop, prefixes) for key, prefixes in update.announced]
 
 
 def contained(line: bytes) -> Event | None:
@@ -66,7 +66,7 @@ def contained(line: bytes) -> Event | None:
     if isinstance(event, Parsed):
         assert event.no_prefixes >= 0
         for key, prefixes in update_of(event).announced:
-            assert read_octets(key, lambda _: False).next_hop
+            assert read_octets(key).next_hop
             assert all(map(ipaddress.ip_network, (prefix.partition(" ")[0] for prefix in prefixes)))
     return event
 
@@ -329,7 +329,7 @@ def test_an_as_that_is_none_is_no_line(whose: str) -> None:
 def test_the_last_of_duplicate_keys_counts_and_their_routes_don_t_mix() -> None:
     line = changed("update-v4-1", ('"origin": "igp"', '"origin": "igp", "origin": "egp"'))
     ((key, _),) = routes(line).announced
-    assert read_octets(key, lambda _: False).origin == 1
+    assert read_octets(key).origin == 1
     line = changed("update-v4-1", ('"update": {', '"update": {}, "update": {'))
     assert decode(line) == decode(sample("update-v4-1"))
 

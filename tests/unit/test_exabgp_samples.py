@@ -298,7 +298,7 @@ def seen(line: bytes) -> Seen:
         return event
     assert event.no_prefixes == 0
     update = update_of(event)
-    read = [(read_octets(key, lambda _: False), prefixes) for key, prefixes in update.announced]
+    read = [(read_octets(key), prefixes) for key, prefixes in update.announced]
     return Routes(read, update.withdrawn, update.others, update.neighbor)
 
 

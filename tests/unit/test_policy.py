@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtrd.policy import HOLD, OBSERVE, Policy, Treatment
+from rtrd.rib.attributes import AttributeSet, key_of, read_octets
 from rtrd.tags import EXPECTED, RFC8097_BASE, VALIDITIES, Tag, Validity, parse_tag, rfc8097_tag
 from tests.lab.engine_story import policy_of
 
@@ -98,16 +99,22 @@ def test_our_tags_are_those_of_all_rules_and_the_whole_of_rfc_8097() -> None:
         Tag("standard", (65000, 1)),
         Tag("extended", (RFC8097_BASE | 2,)),
     }
-    for tag in rules.our_tags:
-        assert rules.is_ours(tag)
-    assert rules.is_ours(Tag("extended", (RFC8097_BASE,)))
-    assert rules.is_ours(Tag("extended", (RFC8097_BASE | 0xFFFF_FFFF_FFFF,)))
-    assert not rules.is_ours(Tag("extended", (0x4301_0000_0000_0000,)))
-    assert not rules.is_ours(Tag("large", (65000, 1, 1)))
+    others = (0x4301_0000_0000_0000,)
+    received = AttributeSet(
+        4, "192.0.2.9", 0, (), 65000,
+        communities=((65000, 1), (65000, 2)),
+        large_communities=((65000, 1, 0), (65000, 1, 1)),
+        extended_communities=(RFC8097_BASE, RFC8097_BASE | 2, RFC8097_BASE | 0xFFFF_FFFF_FFFF, *others),
+    )  # fmt: skip
+    kept = read_octets(key_of(received), rules.ours)
+    assert (kept.communities, kept.large_communities) == (((65000, 2),), ((65000, 1, 1),))
+    assert kept.extended_communities == others
 
 
 def test_rfc8097_is_ours_even_without_a_policy() -> None:
-    assert Policy().is_ours(Tag("extended", (RFC8097_BASE | 1,)))
+    received = AttributeSet(4, "192.0.2.9", 0, (), 65000, extended_communities=(RFC8097_BASE | 1,))
+    assert read_octets(key_of(received), Policy().ours).extended_communities == ()
+    assert read_octets(key_of(received)) == received
 
 
 def test_a_flood_of_neighbors_is_not_remembered_for_ever() -> None:

@@ -185,16 +185,20 @@ uint32_t *index_ahead(const struct index *index, struct index_position position,
     return position.slot + n < block->n ? &block->values[position.slot + n] : NULL;
 }
 
+static inline bool holds(const struct index *index, struct index_position position, const uint8_t *key)
+{
+    if (position.block >= index->n || position.slot >= index->blocks[position.block]->n)
+        return false;
+    return same_key(key_at(index, index->blocks[position.block], position.slot), key, index->key_size);
+}
+
 uint32_t *index_get_near(const struct index *index, struct index_position *near, const uint8_t *key)
 {
     if (index->n == 0)
         return NULL;
-    struct index_position position = locate(index, *near, key);
-    struct index_block *block = index->blocks[position.block];
+    struct index_position position = holds(index, *near, key) ? *near : locate(index, *near, key);
     *near = (struct index_position){position.block, position.slot + 1};
-    if (position.slot >= block->n || !same_key(key_at(index, block, position.slot), key, index->key_size))
-        return NULL;
-    return &block->values[position.slot];
+    return holds(index, position, key) ? &index->blocks[position.block]->values[position.slot] : NULL;
 }
 
 uint32_t *index_get(const struct index *index, const uint8_t *key)

@@ -90,13 +90,18 @@ bool rib_next_command(struct rib *rib, size_t most, struct command *out)
         attrs_release(&rib->attrs, rib->held_previous_run);
     rib->held_previous_run = ATTRS_NONE;
     rib->looked = 0;
+    uint32_t turn = NO_ROUTE, chain = NO_ROUTE; /* whose turn it is, and the first route of its prefix */
     for (unsigned in_vain = 0; rib->outbox.first != NO_ROUTE;) {
         struct emission emission;
+        if (turn != rib->outbox.first) {
+            turn = rib->outbox.first;
+            chain = chain_in_turn(rib, turn);
+        }
         if (in_vain + rib->looked / LOOK >= IN_VAIN_MOST) {
             rib->state.searching = out->n == 0;
             break;
         }
-        bool any = emission_next(rib, rib->outbox.first, &emission);
+        bool any = emission_next(rib, turn, chain, &emission);
         uint64_t hash = any && rib->has_barriers ? nlri_hash(rib, &emission) : 0;
         bool park = any && rib->has_barriers && written_set_has(&rib->written, hash, emission.receivers);
         if (!any || park) {

@@ -244,9 +244,23 @@ static inline const struct attrs_summary *summary_of(const struct rib *rib, cons
 }
 
 /* rules.c: what the policy says of a route */
-void neighbor_end(struct rib *rib, struct neighbor *neighbor);     /* frees its policies; its number is free, too */
-bool route_gone(const struct rib *rib, const struct route *route); /* withdrawn, or of a retired neighbor */
-const struct neighbor_policy *route_policy(const struct rib *rib, uint32_t number);
+void neighbor_end(struct rib *rib, struct neighbor *neighbor); /* frees its policies; its number is free, too */
+/* The first of several policies that is for a route. */
+const struct neighbor_policy *policy_for(const struct rib *rib, uint32_t number, const struct policies *policies);
+static inline const struct neighbor_policy *policy_among(const struct rib *rib, uint32_t number,
+                                                         const struct policies *policies)
+{
+    return policies->n == 1 ? policies->at : policy_for(rib, number, policies);
+}
+static inline const struct neighbor_policy *route_policy(const struct rib *rib, uint32_t number)
+{
+    return policy_among(rib, number, neighbor_of(rib, route_at(rib, number))->policies);
+}
+/* Withdrawn, or of a retired neighbor. */
+static inline bool route_gone(const struct rib *rib, const struct route *route)
+{
+    return (route->bits & GONE) || neighbor_of(rib, route)->retired;
+}
 enum action route_action(const struct rib *rib, uint32_t number);
 uint64_t route_receivers(const struct rib *rib, uint32_t number); /* where it can be announced */
 /* Where its rule would announce it, and Only to Customer forbids it. */
@@ -285,7 +299,13 @@ uint64_t throngs_memory(const struct rib *rib);
 
 /* store.c: records, the routes of a prefix */
 void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST]);
-struct prefix route_prefix(const struct rib *rib, uint32_t number);
+static inline struct prefix route_prefix(const struct rib *rib, uint32_t number)
+{
+    const struct route *route = route_at(rib, number);
+    struct prefix prefix = {.len = route->len, .family = route_family(number)};
+    copy_address(prefix.addr, route->addr, prefix.family);
+    return prefix;
+}
 uint32_t chain_of(const struct rib *rib, const struct prefix *prefix); /* its first route, or NO_ROUTE */
 uint32_t chain_of_route(const struct rib *rib, uint32_t number);       /* the first route of its prefix */
 struct beside {      /* what there is of a prefix beside the route that was not found */
@@ -315,6 +335,9 @@ void change_came(struct rib *rib, uint32_t number); /* a new route */
 void change_goes(struct rib *rib, uint32_t number); /* a route that is still there */
 
 /* waiting.c */
+/* Whether its action may demand something else than what was last written. For the only route of a prefix: it does, or
+ * there is nothing to be written. */
+bool route_may_differ(const struct rib *rib, uint32_t number);
 /* Puts the route into the outbox if something may have to be written for it. Whoever has changed a route calls it. */
 void outbox_consider(struct rib *rib, uint32_t number);
 /* The same for one whose turn comes later: among many of its prefix it may have another rank. */
@@ -323,8 +346,10 @@ void append_to(struct rib *rib, struct queue *queue, uint32_t number);
 void drop_first(struct rib *rib, struct queue *queue);
 
 /* select.c */
-/* What is to be written next for the NLRI of a route; false: nothing. */
-bool emission_next(struct rib *rib, uint32_t number, struct emission *out);
+/* The first route of the prefix of a route whose turn it is. */
+uint32_t chain_in_turn(struct rib *rib, uint32_t number);
+/* What is to be written next for the NLRI of a route; false: nothing. `chain`: by chain_in_turn. */
+bool emission_next(struct rib *rib, uint32_t number, uint32_t chain, struct emission *out);
 /* From here on the emission counts as written. */
 void emission_apply(struct rib *rib, const struct emission *emission);
 

@@ -27,13 +27,7 @@ void neighbor_end(struct rib *rib, struct neighbor *neighbor)
     neighbor->wants_cover = false;
 }
 
-bool route_gone(const struct rib *rib, const struct route *route)
-{
-    return (route->bits & GONE) || neighbor_of(rib, route)->retired;
-}
-
-/* The first of several policies that is for a route. */
-static const struct neighbor_policy *first_for(const struct rib *rib, uint32_t number, const struct policies *policies)
+const struct neighbor_policy *policy_for(const struct rib *rib, uint32_t number, const struct policies *policies)
 {
     const struct route *route = route_at(rib, number);
     size_t family = family_at(route_family(number)), i = 0;
@@ -47,17 +41,6 @@ static const struct neighbor_policy *first_for(const struct rib *rib, uint32_t n
             break;
     }
     return &policies->at[i];
-}
-
-static inline const struct neighbor_policy *policy_among(const struct rib *rib, uint32_t number,
-                                                         const struct policies *policies)
-{
-    return policies->n == 1 ? policies->at : first_for(rib, number, policies);
-}
-
-const struct neighbor_policy *route_policy(const struct rib *rib, uint32_t number)
-{
-    return policy_among(rib, number, neighbor_of(rib, route_at(rib, number))->policies);
 }
 
 /* The more severe of two; ACTION_BY_VALIDITY: the other one. */

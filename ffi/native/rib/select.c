@@ -19,19 +19,30 @@ struct group {
     struct ranking *ranking;     /* of its routes; NULL: they are looked at one after the other */
 };
 
-static struct group group_of(struct rib *rib, uint32_t number, uint32_t chain, bool plain)
+static uint64_t receivers_of(const struct rib *rib, uint32_t number, bool plain)
+{
+    uint64_t receivers = rib->plain[family_at(route_family(number))];
+    return (plain ? receivers : ~receivers) & ~rib->forgotten;
+}
+
+static struct throng *throng_of_route(const struct rib *rib, uint32_t number)
+{
+    struct prefix prefix = route_prefix(rib, number);
+    return throng_of(rib, &prefix);
+}
+
+/* `throng`: of the routes of its prefix, or NULL. */
+static struct group group_of(struct rib *rib, uint32_t number, uint32_t chain, struct throng *throng, bool plain)
 {
     const struct route *route = route_at(rib, number);
-    uint64_t receivers = rib->plain[family_at(route_family(number))];
-    struct prefix prefix = route_prefix(rib, number);
-    struct group group = {.receivers = (plain ? receivers : ~receivers) & ~rib->forgotten,
+    struct group group = {.receivers = receivers_of(rib, number, plain),
                           .chain = chain,
                           .path_id = route_path_id(rib, number),
                           .plain = plain,
                           .has_path_id = (route->bits & HAS_PATH_ID) != 0,
                           .outdated = plain ? OUTDATED_PLAIN : OUTDATED,
                           .withdrawn = plain ? WITHDRAWN_PLAIN : WITHDRAWN,
-                          .throng = throng_of(rib, &prefix)};
+                          .throng = throng};
     if (group.receivers && group.throng && (plain || !group.has_path_id))
         group.ranking = ranking_of(rib, group.throng, plain);
     return group;
@@ -309,8 +320,18 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
     return false;
 }
 
-/* The first route of the prefix of a route whose turn it is. */
-static uint32_t chain_in_turn(struct rib *rib, uint32_t number)
+/* The receivers that some route of a prefix is advertised at or may be: where there are none, a group has no turn. */
+static uint64_t concerned(const struct rib *rib, uint32_t chain)
+{
+    uint64_t receivers = 0;
+    for (const struct route *route; chain != NO_ROUTE; chain = route->next) {
+        route = route_at(rib, chain);
+        receivers |= route->advertised | (route_gone(rib, route) ? 0 : route_policy(rib, chain)->receivers);
+    }
+    return receivers;
+}
+
+uint32_t chain_in_turn(struct rib *rib, uint32_t number)
 {
     struct prefix prefix = route_prefix(rib, number);
     uint8_t key[INDEX_KEY_MOST];
@@ -320,13 +341,19 @@ static uint32_t chain_in_turn(struct rib *rib, uint32_t number)
     return first ? *first : NO_ROUTE;
 }
 
-bool emission_next(struct rib *rib, uint32_t number, struct emission *out)
+bool emission_next(struct rib *rib, uint32_t number, uint32_t chain, struct emission *out)
 {
     *out = (struct emission){.number = number};
-    uint32_t chain = chain_in_turn(rib, number);
+    bool alone = chain == number && route_at(rib, number)->next == NO_ROUTE;
+    if (alone && !route_may_differ(rib, number))
+        return false;
+    struct throng *throng = throng_of_route(rib, number);
+    uint64_t receivers = throng ? ~UINT64_C(0) : concerned(rib, chain);
     for (int plain = 0; plain < 2; plain++) {
-        struct group group = group_of(rib, number, chain, plain != 0);
-        if (group.receivers && group_emission(rib, &group, out))
+        if (!(receivers_of(rib, number, plain != 0) & receivers))
+            continue;
+        struct group group = group_of(rib, number, chain, throng, plain != 0);
+        if (group_emission(rib, &group, out))
             return true;
     }
     /* Nothing of the route is left to write, so what its bits say of receivers that it does not have is settled, too.
@@ -342,7 +369,9 @@ bool emission_next(struct rib *rib, uint32_t number, struct emission *out)
 void emission_apply(struct rib *rib, const struct emission *emission)
 {
     struct route *route = route_at(rib, emission->number);
-    const struct group found = group_of(rib, emission->number, emission->chain, emission->plain), *group = &found;
+    struct throng *throng = throng_of_route(rib, emission->number);
+    const struct group found = group_of(rib, emission->number, emission->chain, throng, emission->plain),
+                       *group = &found;
     FOR_HEARD (i) {
         no_longer_advertised(rib, i, emission->receivers);
     }

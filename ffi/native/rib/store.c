@@ -52,14 +52,6 @@ void prefix_key(const struct prefix *prefix, uint8_t key[INDEX_KEY_MOST])
     key[address_size(prefix->family)] = prefix->len;
 }
 
-struct prefix route_prefix(const struct rib *rib, uint32_t number)
-{
-    const struct route *route = route_at(rib, number);
-    struct prefix prefix = {.len = route->len, .family = route_family(number)};
-    copy_address(prefix.addr, route->addr, prefix.family);
-    return prefix;
-}
-
 uint32_t chain_of(const struct rib *rib, const struct prefix *prefix)
 {
     uint8_t key[INDEX_KEY_MOST];

@@ -25,7 +25,7 @@ static bool is_alone(const struct rib *rib, uint32_t number)
     return route_at(rib, number)->next == NO_ROUTE && chain_of_route(rib, number) == number;
 }
 
-static bool may_differ(const struct rib *rib, uint32_t number)
+bool route_may_differ(const struct rib *rib, uint32_t number)
 {
     const struct route *route = route_at(rib, number);
     if (route_gone(rib, route))
@@ -68,7 +68,7 @@ void outbox_consider(struct rib *rib, uint32_t number)
     const struct route *route = route_at(rib, number);
     count_kept_back(rib, number);
     route_rank(rib, number);
-    if (route->waiting != NOT_WAITING || !may_differ(rib, number))
+    if (route->waiting != NOT_WAITING || !route_may_differ(rib, number))
         return;
     append_to(rib, &rib->outbox, number);
     rib->state.waiting++;

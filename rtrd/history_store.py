@@ -6,6 +6,7 @@ For one thread, which waits for the disk; nothing here knows the loop. What is i
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import stat
@@ -229,7 +230,7 @@ def _made_ready(path: Path) -> tuple[int, int]:
                 continue
             raise StoreError(f"{path.parent}: there is no such folder") from error
         except OSError as error:
-            why = "it is a symbolic link" if path.with_name(path.name + suffix).is_symlink() else error.strerror
+            why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
             raise StoreError(f"{path}{suffix}: cannot be opened: {why}") from error
         try:
             found = os.fstat(fd)

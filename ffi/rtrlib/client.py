@@ -9,6 +9,7 @@ import argparse
 import logging
 import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Sequence
@@ -180,6 +181,14 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-s", action="store_true", help="print states of caches and of their group")
 
 
+def _is_file(word: str) -> bool:
+    """Tell whether a word names a file. What can't be looked at is a password, which no error may print."""
+    try:
+        return stat.S_ISREG(Path(word).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def _server(transport: str, words: list[str], options: argparse.Namespace) -> Server:
     """Read one socket; what it wants printed is added to `options`."""
     parser = argparse.ArgumentParser(prog=f"{PROGRAM} {transport}")
@@ -199,7 +208,7 @@ def _server(transport: str, words: list[str], options: argparse.Namespace) -> Se
         setattr(options, flag, getattr(options, flag) or getattr(found, flag))
     if transport == "tcp":
         return TCPServer(found.host, found.port, bind=found.b)
-    is_file = found.r or (not found.w and Path(found.secret).is_file())
+    is_file = found.r or (not found.w and _is_file(found.secret))
     return SSHServer(
         found.host,
         found.port,

@@ -34,6 +34,17 @@ class NotAFileError(OSError):
     """A folder, FIFO, socket or device stands where a file belongs; `strerror` says which."""
 
 
+def mode_of(path: Path) -> int | None:
+    """Give the mode of what is there; None: nothing is. OSError: it can't be looked at.
+
+    Path.exists() and the like raise then, or say that nothing is there, as the version of Python has it.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL, which no name has
+        return None
+
+
 def want_file(path: Path, mode: int | None = None) -> None:
     """Raise NotAFileError for what is no regular file, OSError when it can't be looked at. `mode`: as stat gave it."""
     mode = path.stat().st_mode if mode is None else mode

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.faults import FileFault, Severity
-from rtrd.base.files import want_file
+from rtrd.base.files import mode_of, want_file
 from rtrd.config import Examined
 from rtrd.config.accounts import Account, UnknownUserError, asked, unit_makes, unit_of
 from rtrd.config.checks import listening
@@ -142,7 +142,13 @@ def _paths_of(
 
 def look_at(path: Path, who: Account) -> str | None:
     """Say why this user can't read a file that we see; None: it can."""
-    return _answers([_Question(Node(0, "", path), path, _readable)], who)[0] if path.is_file() else None
+    try:
+        mode = mode_of(path)
+    except OSError:
+        return None
+    if mode is None or not stat.S_ISREG(mode):
+        return None
+    return _answers([_Question(Node(0, "", path), path, _readable)], who)[0]
 
 
 def _answers(questions: Sequence[_Question], who: Account) -> list[str | None]:
@@ -196,14 +202,15 @@ def _key_file(path: Path, user: str) -> str | None:
 
 def _modes(path: Path, _user: str) -> str | None:
     """Look whether others may read a key."""
-    why = check_modes(path.stat()) if path.is_file() else None
+    mode = mode_of(path)
+    why = check_modes(path.stat()) if mode is not None and stat.S_ISREG(mode) else None
     return f"{path}: it {why}" if why is not None else None
 
 
 def _readable(path: Path, user: str) -> str | None:
     """Look only whether a file may be read: who reads SLURM files says all else of them."""
-    there = path.exists() and not os.access(path, os.R_OK)
-    return f"{path}: the user {user} may not read it" if there else None
+    there = mode_of(path) is not None
+    return f"{path}: the user {user} may not read it" if there and not os.access(path, os.R_OK) else None
 
 
 def _writable_folder(path: Path, user: str) -> str | None:
@@ -218,16 +225,21 @@ def _writable_folder(path: Path, user: str) -> str | None:
     return None if os.access(path, os.W_OK | os.X_OK) else f"{path}: the user {user} may not write to this folder"
 
 
+def _is_folder(path: Path) -> bool:
+    mode = mode_of(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
 def _socket_to_listen(path: Path, user: str) -> str | None:
     folder = path.parent
-    if path.exists() and not path.is_socket():
+    if (mode := mode_of(path)) is not None and not stat.S_ISSOCK(mode):
         return f"{path}: it exists and is not a socket: rtrd won't start, and leaves it alone"
-    if folder.is_dir():
+    if _is_folder(folder):
         return None if os.access(folder, os.W_OK | os.X_OK) else f"{path}: the user {user} may not write to its folder"
     if unit_makes(folder):
         return None
-    above = next(each for each in folder.parents if each.exists())
-    if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+    above = next(each for each in folder.parents if mode_of(each) is not None)
+    if _is_folder(above) and os.access(above, os.W_OK | os.X_OK):
         return None  # rtrd makes it
     return f"{path}: there is no folder {folder}, and the user {user} can't make it"
 
@@ -236,7 +248,7 @@ def _socket_to_use(path: Path, user: str) -> str | None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        return f"{path}: there is no {'such socket' if path.parent.is_dir() else f'folder {path.parent}'}"
+        return f"{path}: there is no {'such socket' if _is_folder(path.parent) else f'folder {path.parent}'}"
     except OSError as error:
         return f"{path}: {_why(error, user)}"
     if not stat.S_ISSOCK(mode):

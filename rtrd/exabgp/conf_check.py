@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from rtrd.base.faults import FileFault, Severity
+from rtrd.base.files import mode_of
 from rtrd.base.text import meant
 from rtrd.exabgp.conf_file import Section, Statement, last, parse, shown
 from rtrd.exabgp.conf_grammar import Grammar
@@ -155,7 +157,7 @@ class _Checker:
         self.commands.append((run.line, command))
         if any(" " in word for word in run.words[1:2]):
             self.report(run.line, f"{where}: run: in quotes this is the name of one program: leave them out")
-        elif run.value.startswith("/") and not Path(run.value).exists():
+        elif run.value.startswith("/") and _is_missing(Path(run.value)):
             self.report(run.line, f"{where}: run: {shown([run.value])} is not on this host", "warning")
         words = command[1:]
         if words[:1] not in (("attach",), ("run",)) or (words[0] == "run" and "--exabgp" not in words):
@@ -340,6 +342,14 @@ def _line(said: Sequence[tuple[bool, int]], api: _API, wanted: Wanted) -> int:
         return wrong[0]
     holder = next(api.section.of_kind("receive"), api.section) if wanted.section == "receive" else api.section
     return holder.line
+
+
+def _is_missing(path: Path) -> bool:
+    """Tell whether nothing is there; what can't be looked at may be there."""
+    try:
+        return mode_of(path) is None
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
 
 
 def _name(section: Section) -> str:

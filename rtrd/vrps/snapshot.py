@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from rtrd.base import atomic_file
+from rtrd.base.files import mode_of
 from rtrlib.vrp import PACKED
 
 NAME: Final = "vrps.snapshot"
@@ -165,7 +166,11 @@ def write(path: Path, snapshot: Snapshot) -> None:
 
 def why_no_folder(folder: Path) -> str | None:
     """Say why nothing can be kept in a folder that was there before; None: it can. For a thread."""
-    if not folder.is_dir():
+    try:
+        mode = mode_of(folder)
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    if mode is None or not stat.S_ISDIR(mode):
         return f"{folder}: there is no such folder"
     return None if os.access(folder, os.W_OK | os.X_OK) else f"{folder}: rtrd may not write there"
 

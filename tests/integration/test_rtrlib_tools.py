@@ -115,6 +115,10 @@ def test_the_client_ends_when_nobody_reads(cache: StayRTR) -> None:
             ["ssh", "127.0.0.1", "22", "rtr", "-w", "secret", "known_hosts"],
             "checks no host key when it uses a password",
         ),
+        (
+            ["ssh", "127.0.0.1", "22", "rtr", 60 * "secret", "known_hosts"],  # longer than the name of any file
+            "checks no host key when it uses a password",
+        ),
         (["ssh", "127.0.0.1", "22", "rtr", "-r", "-w", "secret"], "not allowed with argument"),
     ],
 )

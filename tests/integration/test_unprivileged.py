@@ -84,6 +84,27 @@ def test_it_runs_as_nobody_and_serves_the_group(lab: Lab) -> None:
     assert {file.stat().st_uid for file in kept} == {USER}
 
 
+def test_a_state_folder_of_somebody_else_costs_only_what_would_be_kept_there(lab: Lab) -> None:
+    daemon = daemon_in(lab, OPERATORS)
+    (lab.folder / "state").chmod(0o700)
+    os.chown(lab.folder / "state", 0, 0)
+    lab.start(daemon)
+    daemon.wait_vrps(1)
+    daemon.wait_status(lambda now: any("state folder" in one["what"] for one in now["problems"]), "the problem is said")
+    history = run(RTRD, "history", "--socket", daemon.socket, "192.0.2.0/24")
+    assert (history.returncode, "it is only in" in history.stdout) == (0, True)
+    stranger = run(*as_user(STRANGER), RTRD, "check", lab.folder / "state" / "rtrd.yaml")
+    assert (stranger.returncode, stranger.stderr.count("\n")) == (2, 1)
+    assert stranger.stderr.endswith("cannot be read: Permission denied\n")
+    conf = lab.folder / "exabgp.conf"
+    conf.write_text(f"process rtrd {{\nrun {lab.folder}/state/rtrd attach;\nencoder json;\n}}\n")
+    stranger = run(*as_user(STRANGER), RTRD, "check", "--exabgp", conf)
+    assert stranger.stderr.splitlines() == [f"{conf}: no neighbor: rtrd would be told nothing"]
+    daemon.stop()
+    assert daemon.process.returncode == 0
+    assert not [line.text for line in daemon.process.lines if "Traceback" in line.text or "ignored" in line.text]
+
+
 @pytest.mark.parametrize(
     ("group", "why"), [(str(OPERATORS), "Operation not permitted"), ("no-such-group", "there is no such group")]
 )

@@ -477,11 +477,20 @@ def seen_by_all() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("path", ["/", "/no/such", "/dev/null", "."])
+NO_NAME = "/" + 300 * "a"
+"""Longer than a name may be: to look at it is an error for root, too, as for others what lies in a closed folder."""
+
+
+@pytest.mark.parametrize("path", ["/", "/no/such", "/dev/null", ".", NO_NAME])
 def test_what_is_no_configuration_of_exabgp(path: str) -> None:
     done = rtrd("check", *AS_US, "--exabgp", path)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert done.stderr.startswith(f"{path}: ")
+
+
+def test_a_configuration_that_cannot_be_looked_at() -> None:
+    done = rtrd("check", *AS_US, NO_NAME)
+    assert (done.returncode, done.stderr) == (2, f"{NO_NAME}: cannot be read: File name too long\n")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="as root only it looks with the eyes of others")

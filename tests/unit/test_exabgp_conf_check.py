@@ -221,6 +221,13 @@ def test_who_only_waits_needs_an_exabgp_that_listens(tmp_path: Path) -> None:
         assert (warning in said) is is_warned, (text, bind, said)
 
 
+def test_a_program_whose_name_is_longer_than_any() -> None:
+    long = "/" + 300 * "a"
+    (finding,) = check(HEAD.replace("/bin/rtrd", f"{long}/rtrd") + GOOD, "f").findings
+    assert finding.severity == "warning"
+    assert finding.what.endswith("... is not on this host")
+
+
 def test_the_old_syntax_is_told() -> None:
     text = HEAD + "group g {\n neighbor 192.0.2.1 { local-as 1; peer-as 1; }\n}\n"
     line, severity, what = found(text)[0]

@@ -170,7 +170,7 @@ def test_no_clock_that_is_wrong_for_a_while_costs_history(path: Path) -> None:
     assert kept() == ["12.0.0.0/24"], "they are older than what is dated right"
 
 
-@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "other", "later", "no-folder"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "other", "later", "no-name", "no-folder"])
 def test_what_is_no_history_of_ours_is_left_alone_and_memory_takes_its_place(path: Path, kind: str) -> None:
     if kind == "link":
         path.symlink_to(path.with_name("elsewhere"))
@@ -185,6 +185,8 @@ def test_what_is_no_history_of_ours_is_left_alone_and_memory_takes_its_place(pat
         with sqlite3.connect(path) as later:
             later.execute("PRAGMA user_version = 99")
         later.close()
+    elif kind == "no-name":
+        path = path.with_name(300 * "a")  # can't be looked at, as what lies in a folder that is closed to us
     else:
         path = path.parent / "missing" / path.name
     store = opened(path)

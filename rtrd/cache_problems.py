@@ -24,8 +24,8 @@ def problems(groups: Sequence[ManagerGroup], now: float, previous: float | None 
         yield from _preferred(groups)
     for cache in out:
         never = "has never been" if not cache.last_sync else "is not"
-        why = f": {cache.error}" if cache.error else ""
-        yield Problem(f"cache {cache} {never} in sync{why}", cache.since, "warning", f"cache {cache.index}", bool(why))
+        what = f"cache {cache} {never} in sync: {cache.error or _missing(cache)}"
+        yield Problem(what, cache.since, "warning", f"cache {cache.index}", bool(cache.error))
     for cache in started:
         if cache.lower_version_until is not None:
             what = (
@@ -40,6 +40,13 @@ def problems(groups: Sequence[ManagerGroup], now: float, previous: float | None 
                 f" at {timestamp(cache.aspas_expire)}"
             )
             yield Problem(what, None, "warning", f"aspas {cache.index}")
+
+
+def _missing(cache: RTRSocket) -> str:
+    """Say what has not come of a cache that has not failed, or not yet: it has a minute to say something."""
+    if cache.state is RTRSocketState.CONNECTING:
+        return "no connection has been made yet"
+    return "it is connected, but has sent no complete set of VRPs yet"
 
 
 def _left(groups: Sequence[ManagerGroup], previous: float | None) -> str:

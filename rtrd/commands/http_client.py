@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from rtrd.base.files import mode_of
 from rtrd.cli import BAD_USAGE, NO_DAEMON, CommandError
 
 BAD_REQUEST: Final = int(http.client.BAD_REQUEST)
@@ -124,7 +126,7 @@ def ask(
             connection.request(method, request, body)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            raise NoDaemonError(f"no daemon answers at {path}{_why(error, timeout)}") from error
+            raise NoDaemonError(f"no daemon answers at {path}{_why(error, path, timeout)}") from error
         if forever:
             connection.sock.settimeout(None)
         answer = Answer(path, response)
@@ -137,7 +139,7 @@ def ask(
         yield answer
 
 
-def _why(error: OSError | http.client.HTTPException, timeout: float) -> str:
+def _why(error: OSError | http.client.HTTPException, path: Path, timeout: float) -> str:
     """Say what whoever asked can do about it."""
     if isinstance(error, PermissionError):
         return " (Permission denied): who asks must be its owner or in its group, see control-group"
@@ -145,7 +147,13 @@ def _why(error: OSError | http.client.HTTPException, timeout: float) -> str:
         return f": something listens there, but did not answer within {timeout:.0f} s"
     if isinstance(error, http.client.HTTPException):
         return ": something other than rtrd listens there"
-    return ": is rtrd running?"
+    try:
+        mode = mode_of(path)
+    except OSError as unseen:
+        return f": {unseen.strerror}"
+    if mode is None:
+        return ": there is no such socket: is rtrd running, with this as its `control`?"
+    return ": is rtrd running?" if stat.S_ISSOCK(mode) else ": it is not a socket"
 
 
 def status(path: Path) -> dict[str, Any] | None:

@@ -944,8 +944,20 @@ def test_rtrd_socket(served: Running, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 def test_nobody_at_the_socket_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "rtrd.sock"
-    assert cli.main(["status", "--socket", str(path)]) == 3
-    assert capsys.readouterr().err == f"rtrd: no daemon answers at {path}: is rtrd running?\n"
+
+    def said() -> str:
+        assert cli.main(["status", "--socket", str(path)]) == 3
+        return capsys.readouterr().err.removeprefix(f"rtrd: no daemon answers at {path}: ")
+
+    assert said() == "there is no such socket: is rtrd running, with this as its `control`?\n"
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(path))
+    assert said() == "is rtrd running?\n"
+    path.unlink()
+    path.touch()
+    assert said() == "it is not a socket\n"
+    path = tmp_path / (300 * "a")
+    assert said() == "File name too long\n"
 
 
 def test_something_else_at_the_socket_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,11 @@ def test_a_single_cache_down_or_never_in_sync_is_a_warning() -> None:
 def test_a_cache_that_does_not_fail_has_its_time() -> None:
     made = groups(["synced", "connecting"])
     assert found(made, now=NOW + GRACE - 1) == []
-    assert found(made, now=NOW + GRACE) == [("cache 192.0.2.1:323 has never been in sync", NOW - 1, "warning")]
+    what = "cache 192.0.2.1:323 has never been in sync"
+    assert found(made, now=NOW + GRACE) == [(f"{what}: no connection has been made yet", NOW - 1, "warning")]
+    made[0].sockets[1].write(state=RTRSocketState.SYNC)
+    says_nothing = "it is connected, but has sent no complete set of VRPs yet"
+    assert found(made, now=NOW + GRACE) == [(f"{what}: {says_nothing}", NOW - 1, "warning")]
 
 
 def test_all_caches_down_is_critical_since_the_last_one_went() -> None:

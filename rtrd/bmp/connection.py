@@ -53,14 +53,13 @@ class Connection(asyncio.Protocol):
         self.address = "?"
         """Address and port of the router."""
         self.kept: KeptRouter | None = None
-        """None: it has not told of any peer yet."""
+        """None: it has neither said its name nor told of any peer yet."""
         self.for_good = False
         """What it said is over: nothing stays for `stale-time`."""
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._frames = Frames()
         self._host = ""
-        self._name: str | None = None
         self._why: str | None = None
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
@@ -140,11 +139,13 @@ class Connection(asyncio.Protocol):
             self.kept.router.take(kind, body, self._owner.wall())
         elif kind == Kind.INITIATION:
             try:
-                self._name = sys_name(body) or self._name
+                name = sys_name(body)
             except MalformedError as error:
                 self._owner.malformed(str(error))
+            else:
+                self.kept = None if name is None else self._owner.router(name, self._host)
         elif kind == Kind.PEER_UP or (kind == Kind.ROUTE_MONITORING and body[:1] == b"\x03"):
-            self.kept = self._owner.router(self._name or self._host, self._host)
+            self.kept = self._owner.router(self._host, self._host)
             self.kept.router.take(kind, body, self._owner.wall())
         else:
             self._owner.malformed("a message before any Peer Up")

@@ -159,7 +159,7 @@ class Station:
         else:
             kept = KeptRouter(self._home, name, host, self.wall)
             self._kept[kept] = None
-        logger.info("router tells its routes", router=kept.router.engine.name, address=host)
+        logger.info("router is connected by BMP", router=kept.router.engine.name, address=host)
         return kept
 
     def _keep(self, kept: KeptRouter) -> bool:

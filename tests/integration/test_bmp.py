@@ -106,6 +106,24 @@ def test_an_as_of_ours_should_name_its_providers_whatever_comes_from_them(lab: L
     assert found["aspa"] == {"customer": "AS64500", "providers": ["AS64501"]}
 
 
+def test_a_router_is_known_before_it_has_any_neighbor(lab: Lab) -> None:
+    """As GoBGP without neighbors: it says who it is, and then nothing for hours."""
+    site = Site(lab)
+    one = MonitoredRouter(site.port)
+    wait_until(lambda: site.status()["routers"] == 1, "a router without neighbors")
+    text = rtrd("status", "--socket", site.daemon.socket).stdout
+    assert "router router-a (BMP)\n  0 neighbors" in text
+    unnamed = MonitoredRouter(site.port, None)
+    unnamed.send(bmp.message(bmp.INITIATION), bmp.down(A), up(A, *OPENS), ITS_ROUTE)
+    site.wait_rows(("127.0.0.1", "192.0.2.1", "pre", "valid"))
+    assert site.status()["malformed"] == {"a message before any Peer Up": 1}
+    one.send(up(A, *OPENS), ITS_ROUTE)
+    site.wait_rows(("127.0.0.1", "192.0.2.1", "pre", "valid"), ("router-a", "192.0.2.1", "pre", "valid"))
+    unnamed.close()
+    one.send(bmp.message(bmp.TERMINATION))
+    wait_until(lambda: site.status()["routers"] == 0, "none")
+
+
 def test_two_routers_of_one_name_are_two_and_each_goes_alone(lab: Lab) -> None:
     site = Site(lab)
     first, second = ((name, "192.0.2.1", "pre", "valid") for name in ("router-a", "router-a 2"))
@@ -139,7 +157,7 @@ def test_malformed_messages_are_counted_and_the_router_stays(lab: Lab) -> None:
     one.send(bmp.down(A), up(A, *OPENS), bmp.message(99), route(A, bgp_message(4, b"")), ITS_ROUTE)
     site.wait_rows(("router-a", "192.0.2.1", "pre", "valid"))
     assert site.status()["malformed"] == {
-        "a message before any Peer Up": 1,
+        "a message of a peer without its Peer Up": 1,
         "an unknown type of message": 1,
         "a Route Monitoring without one UPDATE": 1,
     }

@@ -103,7 +103,7 @@ def _check_file(args: argparse.Namespace, findings: list[FileFault], *, in_exabg
     findings += examined.findings
     try:
         who = accounts.exabgp_account(args.user) if in_exabgp else accounts.account(Path(args.file), args.user)
-        found = host.look(examined, Path(args.file), who)
+        found = host.look(examined, Path(args.file), who, in_exabgp=in_exabgp)
         if (why := host.look_at(Path(args.file), who)) is not None:
             findings.append(FileFault(args.file, 0, why.removeprefix(f"{args.file}: "), "warning"))
     except accounts.UnknownUserError as error:

@@ -13,6 +13,7 @@ import shutil
 import socket
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -20,6 +21,7 @@ from typing import Final, NamedTuple
 from rtrd.base.endpoint import Endpoint
 from rtrd.base.faults import FileFault, Severity
 from rtrd.base.files import mode_of, want_file
+from rtrd.base.socket_paths import DEFAULT_SOCKET
 from rtrd.config import Examined
 from rtrd.config.accounts import Account, UnknownUserError, asked, unit_makes, unit_of
 from rtrd.config.checks import listening
@@ -42,9 +44,9 @@ class _Question(NamedTuple):
     severity: Severity = "warning"
 
 
-def look(examined: Examined, path: Path, who: Account) -> list[FileFault]:
-    """Find what of the host doesn't fit the file, as `who` sees it."""
-    questions = list(_questions(examined.root))
+def look(examined: Examined, path: Path, who: Account, *, in_exabgp: bool = False) -> list[FileFault]:
+    """Find what of the host doesn't fit the file, as `who` sees it. `in_exabgp`: no unit of ours makes folders."""
+    questions = list(_questions(examined.root, by_unit=not in_exabgp))
     findings = [
         FileFault(str(path), each.place.line, f"{each.place.path}: {answer}", each.severity)
         for each, answer in zip(questions, _answers(questions, who), strict=True)
@@ -85,7 +87,7 @@ def _may_bind() -> bool:
     return found is not None and bool(int(found[1], 16) >> _CAP_NET_BIND_SERVICE & 1)
 
 
-def _questions(root: Node) -> Iterator[_Question]:
+def _questions(root: Node, *, by_unit: bool) -> Iterator[_Question]:
     for group in _items(root, "caches", "groups"):
         for server in _items(group, "servers"):
             yield from _paths(server, ("key",), _file if server.get("engine") == "librtr" else _key_file)
@@ -102,12 +104,20 @@ def _questions(root: Node) -> Iterator[_Question]:
     if "events" in root.keys:
         yield from _paths(root.keys["events"], ("ca", "certificate"), _file)
         yield from _paths(root.keys["events"], ("password-file", "key"), _key_file)
-    yield from _paths(root, ("state",), _writable_folder)
-    yield from _paths(root, ("control",), _socket_to_listen)
+    yield from _folders(root, by_unit=by_unit)
     if "bird" in root.keys:
         bird = root.keys["bird"]
         socket = bird.keys.get("socket") or Node(bird.line, f"{bird.path}.socket", Path("/run/bird/bird.ctl"))
         yield from _paths_of(socket, _socket_to_use)
+
+
+def _folders(root: Node, *, by_unit: bool) -> Iterator[_Question]:
+    """Ask of the folders in which rtrd writes."""
+    made = unit_makes if by_unit else _nobody_makes
+    yield from _paths(root, ("state",), partial(_writable_folder, made))
+    yield from _paths(root, ("control",), partial(_socket_to_listen, made))
+    if not by_unit and "control" not in root.keys:
+        yield _Question(Node(0, "control", None), Path(DEFAULT_SOCKET), partial(_default_socket, made))
 
 
 def _signing(found: Node, severity: Severity) -> Iterator[_Question]:
@@ -213,11 +223,15 @@ def _readable(path: Path, user: str) -> str | None:
     return f"{path}: the user {user} may not read it" if there and not os.access(path, os.R_OK) else None
 
 
-def _writable_folder(path: Path, user: str) -> str | None:
+def _nobody_makes(_path: Path) -> bool:
+    return False
+
+
+def _writable_folder(made: Callable[[Path], bool], path: Path, user: str) -> str | None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        return None if unit_makes(path) else f"{path}: there is no such folder; a restart would begin without VRPs"
+        return None if made(path) else f"{path}: there is no such folder; a restart would begin without VRPs"
     except OSError as error:
         return f"{path}: {_why(error, user)}"
     if not stat.S_ISDIR(mode):
@@ -230,13 +244,18 @@ def _is_folder(path: Path) -> bool:
     return mode is not None and stat.S_ISDIR(mode)
 
 
-def _socket_to_listen(path: Path, user: str) -> str | None:
+def _default_socket(made: Callable[[Path], bool], path: Path, user: str) -> str | None:
+    why = _socket_to_listen(made, path, user)
+    return why and f"{why}, so no command will find rtrd: name one in a folder of that user"
+
+
+def _socket_to_listen(made: Callable[[Path], bool], path: Path, user: str) -> str | None:
     folder = path.parent
     if (mode := mode_of(path)) is not None and not stat.S_ISSOCK(mode):
         return f"{path}: it exists and is not a socket: rtrd won't start, and leaves it alone"
     if _is_folder(folder):
         return None if os.access(folder, os.W_OK | os.X_OK) else f"{path}: the user {user} may not write to its folder"
-    if unit_makes(folder):
+    if made(folder):
         return None
     above = next(each for each in folder.parents if mode_of(each) is not None)
     if _is_folder(above) and os.access(above, os.W_OK | os.X_OK):

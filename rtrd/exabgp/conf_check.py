@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import errno
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from rtrd.base.faults import FileFault, Severity
-from rtrd.base.files import mode_of
+from rtrd.base.files import is_missing
 from rtrd.base.text import meant
 from rtrd.exabgp.conf_file import Section, Statement, last, parse, shown
 from rtrd.exabgp.conf_grammar import Grammar
@@ -23,6 +23,11 @@ from rtrd.exabgp.recommended import HOLD_TIME, WANTED, Wanted, recommended_api
 
 _TRUE: Final = frozenset({"true", "enable", "enabled"})
 _FALSE: Final = frozenset({"false", "disable", "disabled"})
+_TOLD: Final = (
+    ("", "neighbor-changes"),
+    *((direction, key) for direction in ("receive", "send") for key in ("packets", "parsed", "update", "open")),
+)
+"""What rtrd has of an `api` section: keys of its own, of `receive` and of `send`."""
 _ROOT: Final = ("process", "template", "neighbor")
 MAX_FINDINGS: Final = 200
 MAX_WORK: Final = 100_000
@@ -157,7 +162,7 @@ class _Checker:
         self.commands.append((run.line, command))
         if any(" " in word for word in run.words[1:2]):
             self.report(run.line, f"{where}: run: in quotes this is the name of one program: leave them out")
-        elif run.value.startswith("/") and _is_missing(Path(run.value)):
+        elif run.value.startswith("/") and is_missing(Path(run.value)):
             self.report(run.line, f"{where}: run: {shown([run.value])} is not on this host", "warning")
         words = command[1:]
         if words[:1] not in (("attach",), ("run",)) or (words[0] == "run" and "--exabgp" not in words):
@@ -274,6 +279,11 @@ class _Checker:
     def _processes_named(self, api: _API, names: Statement) -> None:
         if not api.processes:
             self.report(names.line, f"{api.owner}: api: write `processes [ rtrd ];`, with blanks and brackets")
+        named = Counter(_names(names.words[1:]))
+        for name in sorted(api.ours):
+            if named[name] > 1:
+                what = f"{api.owner}: api: process {shown([name])} is named twice: ExaBGP writes it each line twice"
+                self.report(names.line, what, "warning")
         for name in api.processes - self._processes.keys():
             what = f"{api.owner}: api: there is no process {shown([name])!r}{_meant(name, self._processes)}"
             self.report(names.line, what)
@@ -296,6 +306,7 @@ class _Checker:
         if len(names) > 1:
             what = f"{len(names)} processes run rtrd for it ({shown(sorted(names))}): both would announce its routes"
             self.report(neighbor.line, f"{where}: {what}", "warning")
+        self._doubled(ours, where)
         parsed = self._only_parsed(ours, where)
         for wanted in WANTED:
             if wanted.section not in ("api", "receive") or (parsed and wanted.key in ("parsed", "packets")):
@@ -304,6 +315,21 @@ class _Checker:
             found = any(on for on, _ in said) if said else wanted.default
             if found != wanted.on:
                 self._want(wanted, _line(said, ours[0], wanted), ours[0].owner)
+
+    def _doubled(self, ours: Sequence[_API], where: str) -> None:
+        """Find what two `api` sections of a neighbor have one process told."""
+        first: dict[tuple[str, tuple[str, str]], _API] = {}
+        for api in ours:
+            for asked in [(name, key) for name in sorted(api.ours) for key in _TOLD if self._asks(api, *key)]:
+                other = first.setdefault(asked, api)
+                if other is not api:
+                    what = f"{where}: api: `{' '.join(asked[1]).strip()}` is on line {other.section.line}, too"
+                    what += f", for process {shown([asked[0]])}: ExaBGP writes it such lines twice"
+                    self.report(api.section.line, what, "warning")
+                    return
+
+    def _asks(self, api: _API, direction: str, key: str) -> bool:
+        return self._on(api, direction, key) if direction else api.switches.get(key, (False, 0))[0]
 
     def _only_parsed(self, ours: Sequence[_API], where: str) -> bool:
         """Tell whether UPDATEs come decoded alone; want the OPENs of those that come as octets: else none is read."""
@@ -342,14 +368,6 @@ def _line(said: Sequence[tuple[bool, int]], api: _API, wanted: Wanted) -> int:
         return wrong[0]
     holder = next(api.section.of_kind("receive"), api.section) if wanted.section == "receive" else api.section
     return holder.line
-
-
-def _is_missing(path: Path) -> bool:
-    """Tell whether nothing is there; what can't be looked at may be there."""
-    try:
-        return mode_of(path) is None
-    except OSError as error:
-        return error.errno == errno.ENAMETOOLONG
 
 
 def _name(section: Section) -> str:

@@ -30,6 +30,7 @@ _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)")
 _CONTROL: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _PIECES: Final = re.compile(r"([#;{}\[\],'\" \t\r])")
 _WORD_SHOWN: Final = 40
+_MARK: Final = "\ufeff"
 
 
 class ConfFileError(Exception):
@@ -99,7 +100,7 @@ def read(path: Path) -> str:
     if len(data) > MAX_BYTES:
         raise ConfFileError(f"longer than {MAX_BYTES >> 20} MiB: such a file is not checked")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfFileError(f"not UTF-8: byte 0x{data[error.start]:02x} on line {line}") from error
@@ -127,7 +128,9 @@ class _Parser:
         """How many of the open sections have routes, or are within one that has."""
 
     def parse(self, text: str) -> Section:
-        for line, words in _lines(text):
+        if text.startswith(_MARK):
+            self._report(1, "a byte order mark: ExaBGP refuses the file: save it as UTF-8 without one")
+        for line, words in _lines(text.removeprefix(_MARK)):
             if not self._line(line, words):
                 break
         else:

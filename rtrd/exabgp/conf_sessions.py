@@ -53,7 +53,9 @@ class ConfiguredSessions:
             self._report(neighbor.line, f"{where}: {what}", "warning")
         listen = value("listen")
         index = (peer, local, value("local-as"), value("peer-as"), value("router-id") or local, _families(parts))
-        self._only_one(neighbor, (peer, listen) if listen.strip("0") else index, (session.network, local), where)
+        self._only_one(
+            neighbor, (peer, listen) if listen.strip("0") else index, (session.network, _as_address(local)), where
+        )
         return session._replace(only_waits=is_passive and not listen.strip("0"))
 
     def _external(self, neighbor: Section, parts: Sequence[Section], where: str) -> bool | None:
@@ -89,6 +91,14 @@ class ConfiguredSessions:
         elif near is not neighbor:
             what = f"a neighbor with this address and `local-address` is on line {near.line}, too: {_TOLD_APART}"
             self._report(neighbor.line, f"{where}: {what}", "warning")
+
+
+def _as_address(text: str) -> str:
+    """Spell an address in the one way; what is none stays."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text
 
 
 def _families(parts: Sequence[Section]) -> str:

@@ -105,7 +105,8 @@ def folder() -> Iterator[Path]:
 
 def test_without_a_daemon_each_says_so_and_ends_with_3(tmp_path: Path) -> None:
     for line, (code, out, err) in all_of(tmp_path, asking=True):
-        what = f"no daemon answers at {tmp_path}/rtrd.sock: there is no such socket: is rtrd running, with this as its `control`?\n"
+        what = f"no daemon answers at {tmp_path}/rtrd.sock: there is no such socket: is rtrd running, with this as its"
+        what += " `control`?\n"
         assert (line, code, err.partition(": ")[2]) == (line, cli.NO_DAEMON, what)
         assert out == "" or line.startswith("dump "), "which tells of the host"
 

@@ -510,6 +510,14 @@ def test_what_exabgps_user_may_not_read(seen_by_all: Path, monkeypatch: pytest.M
     for name in ("exabgp.conf", "rtrd.yaml"):
         assert (name, "the user nobody may not read it") in found
     assert ("rtrd.yaml", "state: /: the user nobody may not write to this folder") in found
+    assert [what for name, what in found if "control: /run/rtrd" in what and "no command will find rtrd" in what]
+    file.write_text(GOOD + f"state: /var/lib/rtrd\ncontrol: {seen_by_all}/s\n")
+    seen_by_all.chmod(0o777)
+    monkeypatch.setattr(host, "unit_makes", lambda _path: True)  # that is another's folder: ExaBGP makes none
+    with redirect_stdout(io.StringIO()) as out:
+        check.run(asked)
+    found = [(Path(one["file"]).name, one["what"]) for one in json.loads(out.getvalue())["warnings"]]
+    assert [what.partition(":")[0] for name, what in found if name == "rtrd.yaml" and ": /" in what] == ["state"]
 
 
 def test_a_role_in_a_confederation(file: Path) -> None:

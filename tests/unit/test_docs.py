@@ -47,6 +47,12 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
 }
 
 
+def test_the_table_of_rtrd_reload_names_all_that_it_changes() -> None:
+    (table,) = re.findall(r"\n\| changed \|.*?\n\n", COMMANDS, re.DOTALL)
+    named = {name.rpartition(".")[2] for row in pages.rows(table) for name in re.findall(r"`([\w.-]+)`", row[0])}
+    assert named == {key.rpartition(".")[2].replace("_", "-") for key in whole.reloadable()}
+
+
 def rows(title: str) -> dict[str, list[str]]:
     """The first table of a section: key -> its other cells."""
     own = pages.section(CONFIGURATION, title).partition("\n#")[0]

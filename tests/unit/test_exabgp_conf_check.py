@@ -186,6 +186,34 @@ def test_a_neighbor_that_is_there_twice() -> None:
         assert (line, kind) == (7, severity)
         assert said.startswith(what)
     assert found(HEAD + GOOD + GOOD.replace("192.0.2.9", "192.0.2.8")) == []
+    six = GOOD.replace("192.0.2.1", "2001:db8::1").replace("192.0.2.9", "2001:db8::9; router-id 192.0.2.9")
+    odd = six.replace("2001:db8::1", "2001:DB8:0:0::1").replace("2001:db8::9", "2001:0db8::0009")
+    ((line, kind, said),) = found(HEAD + six + odd)
+    assert (line, kind) == (7, "warning")
+    assert said.startswith("neighbor 2001:DB8:0:0::1: a neighbor with this address and `local-address` is on line 2")
+
+
+def test_what_exabgp_would_write_twice() -> None:
+    """Measured with 4.2.25 and 5.0.15: of a process that is named twice each line comes twice."""
+    ((line, severity, said),) = found(HEAD + GOOD.replace("[ rtrd ]", "[ rtrd rtrd ]"))
+    assert (line, severity) == (4, "warning")
+    assert said == "neighbor 192.0.2.1: api: process rtrd is named twice: ExaBGP writes it each line twice"
+    second = "\n  api again { processes [ rtrd ]; %s } }\n"
+    for words, key in (
+        ("neighbor-changes;", "neighbor-changes"),
+        ("receive { open; }", "receive open"),
+        ("send { packets; }", "send packets"),
+        ("send { update; }", ""),
+        ("neighbor-changes disable;", ""),
+    ):
+        twice = [each for _, _, each in found(HEAD + GOOD.removesuffix(" }\n") + second % words) if "twice" in each]
+        assert [each.split("`")[1] for each in twice] == ([key] if key else []), (words, twice)
+
+
+def test_a_byte_order_mark() -> None:
+    assert found("\ufeff" + HEAD + GOOD) == [
+        (1, "fault", "a byte order mark: ExaBGP refuses the file: save it as UTF-8 without one")
+    ]
 
 
 def test_a_template_stands_before_its_neighbors() -> None:

@@ -207,6 +207,10 @@ class ApiSections:
             if received > families:
                 self._routes.add(address)
 
+    def has_sent(self, address: str) -> bool:
+        """Tell whether a neighbor may have sent an UPDATE in its session; an End-of-RIB is one, too."""
+        return address in self._spoke or self._counts.get(address, 1) > 0
+
     def list_begins(self) -> None:
         """Take note that a list is asked for."""
         self._counting = {}

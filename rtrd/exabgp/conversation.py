@@ -32,6 +32,7 @@ from rtrd.exabgp.neighbor_text import (
 )
 from rtrd.exabgp.neighbors import Findings, Known, Neighbors
 from rtrd.exabgp.senders import Sender, Senders
+from rtrd.exabgp.sent_before import SentBefore
 from rtrd.exabgp.startup import ADVERTISED, StartUp
 from rtrd.exabgp.window import FENCE, Acks, Written
 from rtrd.policy import normal
@@ -70,7 +71,9 @@ class Conversation:
         """Whose UPDATEs ExaBGP tells."""
         self.bgp_sessions = BGPSessions()
         """What its sessions have agreed on."""
-        self.startup = StartUp(engine, self.api, self.neighbors, self.bgp_sessions)
+        self.sent_before = SentBefore(self.api, self.neighbors)
+        """How it can be known what its neighbors had sent before."""
+        self.startup = StartUp(engine, self.api, self.neighbors, self.bgp_sessions, self.sent_before)
         self.local_list = LocalRoutesList(engine, clock())
         self.gate = Gate(engine.table.state, engine.local_routes.rib, self.startup, self.local_list, clock())
         self.senders = Senders()
@@ -83,8 +86,6 @@ class Conversation:
         self._extensive = ExtensiveReader()
         self._summary = SummaryReader()
         self._configuration = ConfigurationReader()
-        self._unable: set[str] = set()  # neighbors that can't be asked for their routes again
-        self._unlisted: set[str] = set()  # neighbors of which ExaBGP keeps no list of what they send
         self._asked = NEIGHBORS  # of the two lists of neighbors
         self._whole: bool | None = None  # the list; None: it is not over
         self._again = LISTED_AGAIN
@@ -182,7 +183,7 @@ class Conversation:
 
     def refresh(self, address: str) -> None:
         """Have a neighbor send its routes again."""
-        if address in self._unable:
+        if self.sent_before.knows_no_refresh(address):
             self.startup.cannot_refresh(address, self._clock())
             return
         logger.info("asking a neighbor for its routes again", router=self._engine.name, neighbor=address)
@@ -202,17 +203,6 @@ class Conversation:
         self._configuration = ConfigurationReader()
         # Behind it, so that it is known whether ExaBGP answered to the end: 4.2 may fail in the middle, without a word.
         self._write(FENCE, 0)
-
-    def unlearnable(self) -> set[str]:
-        """Give the neighbors that can't send their routes again, and of which ExaBGP keeps no list either."""
-        return {one for one in self._unable & self._unlisted if self.neighbors.up(one)}
-
-    def unattributed(self) -> set[str]:
-        """Give the neighbors whose routes from before rtrd started can't be told from those of others of a range."""
-        neighbors = self.neighbors
-        return {
-            one for one in self.startup.older if neighbors.up(one) and neighbors.visits(one) and neighbors.shares(one)
-        }
 
     # -- answers
 
@@ -318,7 +308,7 @@ class Conversation:
         elif isinstance(found, PathIds):
             self._engine.path_ids(found.address, found.family, taken=found.taken)
         elif isinstance(found, CanRefresh):
-            (self._unable.discard if found.able else self._unable.add)(normal(found.address))
+            self.sent_before.can_refresh(normal(found.address), able=found.able)
         elif isinstance(found, ReceivedUpdates):
             self.api.counted(normal(found.address), found.updates, found.families)
         else:
@@ -397,7 +387,7 @@ class Conversation:
 
     def _configured(self) -> None:
         self.local_list.forgetful = frozenset(map(normal, self._configuration.forgetful))
-        self._unlisted = set(map(normal, self._configuration.unlisted))
+        self.sent_before.configured(self._configuration.unlisted)
         sections = ((one, tuple(own.values())) for one, own in self._configuration.sections.items())
         for address in self.api.configured(sections):
             self.gate.wants_refresh(address, self._clock())
@@ -435,7 +425,7 @@ class Conversation:
             logger.info("neighbors gone, as ExaBGP lists them", router=engine.name, neighbors=findings.gone)
             engine.forget(findings.gone)
             self.api.forget(findings.gone)
-            self._unable.difference_update(findings.gone)
+            self.sent_before.forget(findings.gone)
 
     def _listed_down(self, address: str, names: Iterable[str]) -> None:
         for local in self.neighbors.sessions(address):

@@ -235,9 +235,10 @@ class ConfigurationReader:
         """What the neighbors, and ranges of them, have processes be told, by the process."""
         self.forgetful: set[str] = set()
         """Neighbors of which ExaBGP does not keep what it sends."""
-        self.unlisted: set[str] = set()
-        """Neighbors of which ExaBGP does not keep what it receives."""
+        self.unlisted: set[str | Network] = set()
+        """Neighbors, and ranges of them, of which ExaBGP does not keep what it receives."""
         self._address: str | None = None
+        self._named: str | Network | None = None
         self._neighbor: dict[str, ApiSection] | None = None
         self._blocks: list[str] = []
         self._process = ""
@@ -264,10 +265,10 @@ class ConfigurationReader:
     def _begins(self, named: str) -> str | None:
         self._address = named if is_address(named) else None
         network = _range(named) if self._address is None else None
-        key = self._address if network is None else network.network
+        self._named = self._address if network is None else network.network
         self._blocks = []
         full = len(self.sections) >= MOST_CONFIGURED
-        self._neighbor = None if key is None or full else self.sections.setdefault(key, {})
+        self._neighbor = None if self._named is None or full else self.sections.setdefault(self._named, {})
         return self._address
 
     def _statement(self, words: list[str]) -> None:
@@ -276,12 +277,12 @@ class ConfigurationReader:
                 self._process = words[2]
             elif len(words) == 1:
                 self._words.add(" ".join([*self._blocks[1:], *words]))
-        elif self._address is None or self._neighbor is None:
+        elif self._named is None or self._neighbor is None:
             return
-        elif words == ["adj-rib-out", "false"]:
+        elif words == ["adj-rib-out", "false"] and self._address is not None:
             self.forgetful.add(self._address)
         elif words == ["adj-rib-in", "false"]:
-            self.unlisted.add(self._address)
+            self.unlisted.add(self._named)
 
     def _section_ends(self) -> None:
         if self._neighbor is None or not self._process:

@@ -276,9 +276,9 @@ class Neighbors:
         self._sharing.clear()
 
     def _not_alone(self, address: str) -> bool:
-        networks = [network for network in self._ranges if _within(address, network)]
+        networks = [network for network in self._ranges if within(address, network)]
         others = (one for one in self._came if one != address and one not in self._configured)
-        return any(_within(one, network) for one in others for network in networks)
+        return any(within(one, network) for one in others for network in networks)
 
     def _missing(self, known: Known) -> set[str]:
         """Give who is not in the list. Of whom nothing else is known (the policy names them) is no neighbor at once."""
@@ -329,8 +329,9 @@ class Neighbors:
         self._suspects.discard(address)
 
     def _in_range(self, address: str) -> bool:
-        return any(_within(address, network) for network in self._ranges)
+        return any(within(address, network) for network in self._ranges)
 
 
-def _within(address: str, network: Network) -> bool:
+def within(address: str, network: Network) -> bool:
+    """Tell whether an address is one of a range."""
     return ipaddress.ip_address(address) in network

@@ -8,11 +8,14 @@ from typing import Final
 from rtrd.base.registry import Problem
 from rtrd.base.text import counted
 from rtrd.exabgp.session import ExaBGP
+from rtrd.exabgp.startup import BLIND_BUSY, BLIND_QUIET, BUSY, QUIET
 
 MOST_REFUSED: Final = 10
 """Commands refused in a row after which it is no longer a matter of single routes."""
 STUCK: Final = 120.0
 """Seconds for which a router may take no command."""
+LONG: Final = 10.0
+"""Seconds after which it is said that an earlier run's routes stand still."""
 
 
 def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
@@ -35,6 +38,7 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
         what = f"nothing can be announced or withdrawn at ExaBGP {name}, which waits for: {waits_for.value}"
         yield Problem(what, now - seconds, "warning", f"waits {name}")
     yield from _of_sessions(router)
+    yield from _of_previous_run(router, now)
     for address in sorted(router.startup.without_as):
         what = f"routes of {address} that router {name} had before rtrd started wait: the neighbor's AS is not known"
         yield Problem(what, None, "warning", f"no AS {name} {address}")
@@ -110,15 +114,44 @@ def _of_sessions(router: ExaBGP) -> Iterator[Problem]:
 
 
 def _of_lists(router: ExaBGP) -> Iterator[Problem]:
-    name = router.engine.name
-    for address in sorted(router.conversation.unlearnable()):
-        what = f"what {address} announced to router {name} before rtrd started can't be known: it has no route refresh"
-        what += ", and ExaBGP keeps no list: write `adj-rib-in enable;` into the neighbor, or `route-refresh enable;`"
-        yield Problem(f"{what} into its capability section", None, "warning", f"unlearnable {name} {address}")
-    for address in sorted(router.conversation.unattributed()):
+    name, sent_before = router.engine.name, router.conversation.sent_before
+    for address in sorted(sent_before.unlearnable(router.startup.older)):
+        what = f"what {address} announced to router {name} before rtrd started can't be known: "
+        if sent_before.knows_no_refresh(address):
+            what += (
+                "it has no route refresh, and ExaBGP keeps no list: write `adj-rib-in enable;` into the neighbor, or"
+            )
+            what += " `route-refresh enable;` into its capability section"
+        else:
+            what += "ExaBGP does not ask who came by a range of addresses for routes, and keeps no list: write"
+            what += " `adj-rib-in enable;` into the range"
+        yield Problem(what, None, "warning", f"unlearnable {name} {address}")
+    for address in sorted(sent_before.unattributed(router.startup.older)):
         what = f"what {address} announced to router {name} before rtrd started can't be known: ExaBGP has one list for"
         what += " all that came by a range of addresses, and does not ask them for their routes"
         yield Problem(f"{what}; they come with the next session", None, "warning", f"unattributed {name} {address}")
+
+
+def _of_previous_run(router: ExaBGP, now: float) -> Iterator[Problem]:
+    """Say what stands of an earlier run, where that takes long."""
+    name, startup, left = router.engine.name, router.startup, router.engine.previous_run.left
+    seconds = router.clock() - startup.learning_since
+    if startup.over or not left or seconds < LONG:
+        return
+    what = f"{counted(left, 'route')} that rtrd had announced at router {name} before it started"
+    what += f" {'stands' if left == 1 else 'stand'} though no neighbor has sent {'it' if left == 1 else 'them'} since"
+    awaited = startup.awaited
+    if awaited:
+        more = f" and {counted(len(awaited) - 1, 'more neighbor')}" if awaited[1:] else ""
+        what += (
+            f": ExaBGP keeps no list of what {awaited[0]}{more} announced, so rtrd waits until none of these has come"
+        )
+        what += f" from there for {BLIND_QUIET:.0f} seconds, at most {BLIND_BUSY / 60:.0f} minutes"
+    else:
+        what += (
+            f": rtrd waits until its neighbors are quiet for {QUIET:.0f} seconds, at most {BUSY:.0f}, to ask for a list"
+        )
+    yield Problem(what, now - seconds, "warning", f"stands {name}")
 
 
 def _of_api(router: ExaBGP) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from rtrd.exabgp.adj_rib_text import Advertised, read_advertised
 from rtrd.exabgp.api_sections import ApiSections
 from rtrd.exabgp.bgp_sessions import BGPSessions
 from rtrd.exabgp.neighbors import Neighbors
+from rtrd.exabgp.sent_before import SentBefore
 from rtrd.policy import normal
 from rtrd.rib.bgp_session import BGPSession
 from rtrd.rib.engine import Engine
@@ -27,10 +28,12 @@ HELD = 30.0
 """Seconds for which nothing is written because ExaBGP is still listing what it announces."""
 QUIET = 2.0
 """Seconds without an update after which a neighbor counts as having sent all again."""
+STALLED = 5.0
+"""Seconds after which ExaBGP is asked though updates come: none of them is of a route that stands since before."""
 BUSY = 60.0
 """Seconds after which ExaBGP is asked though some neighbor is never quiet, or comes and goes."""
 BLIND_QUIET = 30.0
-"""As QUIET, where ExaBGP keeps no list of what it has learned."""
+"""As QUIET and STALLED, where ExaBGP keeps no list of what it has learned."""
 BLIND_BUSY = 300.0
 """As BUSY, where ExaBGP keeps no list of what it has learned."""
 
@@ -50,7 +53,14 @@ class Phase(Enum):
 class StartUp:
     """One start of rtrd at one ExaBGP. Times are seconds of any one clock that doesn't go back."""
 
-    def __init__(self, engine: Engine, api: ApiSections, neighbors: Neighbors, bgp_sessions: BGPSessions) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        api: ApiSections,
+        neighbors: Neighbors,
+        bgp_sessions: BGPSessions,
+        sent_before: SentBefore,
+    ) -> None:
         """Begin. `api`, `bgp_sessions`: whose UPDATEs are told and can be read; of others no list is believed."""
         self.phase = Phase.GREETING
         self.older: set[str] = set()
@@ -63,20 +73,26 @@ class StartUp:
         """Neighbors whose listed routes wait: it is not known of which AS they are."""
         self.over = False
         """Nothing more is asked."""
+        self.learning_since = math.inf
+        """When it was known what an earlier run had announced."""
         self.held_until = math.inf
         """When something may be announced or withdrawn: before, it is not known what ExaBGP announces already."""
         self._engine = engine
         self._api = api
         self._neighbors = neighbors
         self._bgp_sessions = bgp_sessions
+        self._sent_before = sent_before
         self._since = 0.0
         self._newer: set[str] = set()
         self._unable: set[str] = set()  # to send again
         self._heard: dict[str, float] = {}  # when a neighbor sent something last, until it was quiet
         self._quiet: set[str] = set()
+        self._left = 0  # of the previous run's routes, when that was looked at last
+        self._progress = 0.0  # when they were more
         self._listed: set[str] = set()
         self._to_ask: list[str] = []
         self._asked = ""  # whose list is read
+        self._awaited: set[str] = set()  # whose routes only they themselves can tell
 
     def asks(self, now: float) -> str | None:
         """Give what is to be written now, ExaBGP having greeted; what `ended` is then told."""
@@ -97,16 +113,34 @@ class StartUp:
         """Give when `asks` may say something else though nothing was read."""
         if self.phase not in _WAITS:
             return None
-        quiet, busy = _WAITS[self.phase]
+        quiet, stalled, busy = _WAITS[self.phase]
         if self.phase is Phase.LEARNING and self.older and not self._api.known:
             return self._since + busy
-        return min(max(self._heard.values(), default=self._since) + quiet, self._since + busy)
+        if self.phase is Phase.BLIND and not self.awaited:
+            return self._since
+        due = min(max(self._heard.values(), default=self._since) + quiet, self._since + busy)
+        return min(due, self._progress + stalled) if self._left else due
+
+    @property
+    def awaited(self) -> list[str]:
+        """Neighbors that are waited for, as only they can tell which of the routes that still stand are theirs.
+
+        Who ends its session, or begins another one, is waited for no longer.
+        """
+        if self.phase is not Phase.BLIND:
+            return []
+        return sorted(one for one in self._awaited & self.older if self._neighbors.up(one))
 
     # -- what is heard
 
     def heard(self, address: str, now: float) -> None:
         """Take note that a neighbor sent something. Once it was quiet, nobody waits for it any more."""
-        if self.phase not in _WAITS or address in self._quiet:
+        if self.phase not in _WAITS:
+            return
+        self._look_for_progress(now)
+        if address in self._quiet:
+            return
+        if self.phase is Phase.BLIND and address not in self._awaited:
             return
         if now >= self._heard.get(address, self._since) + _WAITS[self.phase][0]:
             self._quiet.add(address)
@@ -195,15 +229,15 @@ class StartUp:
         """ExaBGP has answered a command of `asks` to the end."""
         if text == ADVERTISED and self.phase is Phase.ADVERTISED:
             self._engine.local_routes.list_ended()
+            self.learning_since = now
             self._go(Phase.LEARNING, now)
         elif text.startswith("show adj-rib in ") and self.phase is Phase.LEARNED:
             self._engine.previous_run.listing(begins=False)
             if self._to_ask:
                 self._go(Phase.ASKING, now)
                 return
-            # A neighbor that has sent routes and that ExaBGP lists none of: it keeps no list.
-            sent = {one for one in self.older & self._with_routes() if not self._neighbors.shares(one)}
-            if self._engine.previous_run.left and (sent - self._listed or not sent | self._listed):
+            self._awaited = self._sent_before.awaited(self.older, self._listed, self._with_routes())
+            if self._engine.previous_run.left and self._awaited:
                 self._go(Phase.BLIND, now)
             else:
                 self._release(now)
@@ -222,12 +256,21 @@ class StartUp:
             self._to_ask = sorted(
                 one
                 for one in self.older | self._unable
-                if self._api.follows(one) and (everyone or one in self._unable or one not in known)
+                if self._api.follows(one) and (everyone or one not in known or self._cannot_refresh(one))
             )
         if self._to_ask:
             self._go(Phase.ASKING, now)
         else:
             self._release(now)
+
+    def _look_for_progress(self, now: float) -> None:
+        left = self._engine.previous_run.left
+        if left < self._left:
+            self._progress = now
+        self._left = left
+
+    def _cannot_refresh(self, address: str) -> bool:
+        return address in self._unable or self._sent_before.cannot_refresh(address)
 
     def _with_routes(self) -> set[str]:
         return {one for one, counts in self._engine.sessions.counts_by_neighbor().items() if any(counts.values())}
@@ -240,10 +283,11 @@ class StartUp:
         self.phase = phase
         self.over = phase is Phase.DONE
         self.held_until = now + HELD if phase is Phase.ADVERTISED else now
-        self._since = now
+        self._since = self._progress = now
+        self._left = self._engine.previous_run.left
         self._heard.clear()
         self._quiet.clear()
 
 
-_WAITS = {Phase.LEARNING: (QUIET, BUSY), Phase.BLIND: (BLIND_QUIET, BLIND_BUSY)}
-"""Of these phases: how long each neighbor must be quiet, and how long that may take for all."""
+_WAITS = {Phase.LEARNING: (QUIET, STALLED, BUSY), Phase.BLIND: (BLIND_QUIET, BLIND_QUIET, BLIND_BUSY)}
+"""Of these phases: how long each neighbor must be quiet, or no progress be made, and how long that may take for all."""

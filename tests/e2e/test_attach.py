@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rtrd.demo.caches import VRP
+from rtrd.demo.chain import FEEDER
 from tests.e2e.conftest import MakeChain
 from tests.lab.chain import BOTH, ONE, TWO, VALID, VRPS, Chain
 from tests.lab.router_children import kill
@@ -66,6 +67,21 @@ def test_a_service_that_is_stopped_gives_exabgp_back(make_chain: MakeChain) -> N
     chain.settle(VALID)
     chain.restart_service()
     chain.wait_status(lambda status: attached(status, 1), "the router again")
+
+
+def test_of_a_session_that_ended_without_a_service_nothing_stands(make_chain: MakeChain) -> None:
+    """It came again, with another route; nobody waits for what no list has."""
+    chain = begun(make_chain)
+    chain.service.kill()
+    chain.router.process.wait_for("rtrd attach: no service answers")
+    seen = len(chain.router.process.lines)
+    chain.feeder.stop()
+    chain.feeder.start()
+    chain.router.process.wait_for(rf"[Cc]onnected to .*{FEEDER}", 60, seen)
+    chain.feed(TWO)
+    chain.restart_service()
+    chain.service.wait_for("phase=done", 60)
+    chain.settle({"203.0.113.0/24": "not-found"})
 
 
 def test_an_attach_process_dies(make_chain: MakeChain) -> None:

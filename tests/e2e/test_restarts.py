@@ -8,6 +8,7 @@ import signal
 import time
 
 from tests.e2e.conftest import MakeWorld
+from tests.lab.router_children import kill
 from tests.lab.speaker import Route
 from tests.lab.world import World
 
@@ -113,6 +114,19 @@ def test_a_neighbor_that_sends_nothing_again(make_world: MakeWorld) -> None:
     assert watch.touched() <= {first}
     world.new_vrps(30)
     world.settle(what="new VRPs count for what was learned so")
+
+
+def test_what_a_session_had_brought_that_ended_unheard_goes(make_world: MakeWorld) -> None:
+    """Nobody else has routes, so ExaBGP's list is empty: it keeps one, and that is all there is."""
+    world = settled(make_world())
+    helper = world.helper()
+    os.kill(helper, signal.SIGSTOP)
+    seen = len(world.router.process.lines)
+    world.feeder.disconnect()
+    world.feeder.said.clear()
+    kill(helper)
+    world.router.process.wait_for("phase=done", 60, seen)
+    world.settle(what="after the session's end")
 
 
 def test_what_others_announced_is_left_alone(make_world: MakeWorld) -> None:

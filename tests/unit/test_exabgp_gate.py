@@ -16,6 +16,7 @@ from rtrd.exabgp.gate import COALESCE, MOST_PREFIXES, NEIGHBORS, NEIGHBORS_EVERY
 from rtrd.exabgp.local_routes import LocalRoutesList
 from rtrd.exabgp.neighbors import Neighbors
 from rtrd.exabgp.send_barrier import ALIKE
+from rtrd.exabgp.sent_before import SentBefore
 from rtrd.exabgp.startup import ADVERTISED, HELD, StartUp
 from rtrd.exabgp.window import AGAIN, FENCE, PASSWORD, Acks, Window
 from rtrd.policy import Policy
@@ -48,7 +49,8 @@ class Story:
         self.rib, self.local_rib = Waiting(), Waiting()
         engine = Engine("exabgp", set_of(), Policy())
         self.now = 100.0
-        self.startup = StartUp(engine, ApiSections(), Neighbors(), BGPSessions())
+        api, neighbors = ApiSections(), Neighbors()
+        self.startup = StartUp(engine, api, neighbors, BGPSessions(), SentBefore(api, neighbors))
         self.local_list = LocalRoutesList(engine, self.now)
         self.gate = Gate(self.rib, self.local_rib, self.startup, self.local_list, self.now)
         self.acks, self.mute = acks, mute

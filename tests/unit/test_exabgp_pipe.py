@@ -12,7 +12,7 @@ from bench import lines
 from rtrd.exabgp import session
 from rtrd.exabgp.gate import CONFIGURATION, NEIGHBORS
 from rtrd.exabgp.pipe import MOST_LINE, Lines
-from rtrd.exabgp.problems import problems
+from rtrd.exabgp.problems import LONG, problems
 from rtrd.exabgp.session import ExaBGP
 from rtrd.exabgp.startup import ADVERTISED, LEARNED
 from rtrd.exabgp.window import FENCE, HELLO, Window
@@ -405,18 +405,49 @@ async def test_one_that_knows_no_route_refresh_is_read_from_exabgps_list(pipe: P
     cannot = b"   route-refresh:  enabled  disabled\n"
     await pipe.say(row(PEER, "ESTABLISHED") + cannot + b"done\n" + SUMMARY_HEADER + b"done\n")
     assert not [one for one in pipe.commands() if "route-refresh" in one]
+    await answer_until_listed(pipe)
+    (problem,) = (one.what for one in problems(pipe.router, 0.0) if "route refresh" in one.what)
+    assert "write `adj-rib-in enable;` into the neighbor, or `route-refresh enable;`" in problem
+
+
+async def answer_until_listed(pipe: Pipe, stands: bytes = b"") -> None:
+    """Answer until the list of the peer is asked for; ExaBGP does not keep it. `stands`: what it would send."""
     section = "api {\n\t\tprocesses [ rtrd ];\n\t\treceive {\n\t\t\tparsed;\n\t\t\tupdate;\n\t\t}\n\t}\n"
     configuration = f"neighbor {PEER} {{\n\tadj-rib-in false;\n\t{section}}}\n".encode()
-    answers = {ADVERTISED: b"", CONFIGURATION: configuration, NEIGHBORS: b"", FENCE: SUMMARY_HEADER}
+    answers = {ADVERTISED: stands, CONFIGURATION: configuration, NEIGHBORS: b"", FENCE: SUMMARY_HEADER}
     asked: list[str] = []
     async with asyncio.timeout(30):
         while LEARNED.format(PEER) not in asked:
             written = [one.text for one in pipe.router.gate.window.written]
             asked += written
-            await pipe.say(answers[written[0]] + b"done\n" if written and written[0] in answers else b"")
+            answered = written and written[0] != LEARNED.format(PEER)
+            await pipe.say(answers.get(written[0], b"") + b"done\n" if answered else b"")
             await asyncio.sleep(0.01)
-    (problem,) = (one.what for one in problems(pipe.router, 0.0) if "route refresh" in one.what)
-    assert "write `adj-rib-in enable;` into the neighbor, or `route-refresh enable;`" in problem
+
+
+async def test_what_stands_of_an_earlier_run_until_its_neighbor_is_quiet_is_said(pipe: Pipe) -> None:
+    await pipe.say(greeting(pipe.router.gate.window))
+    rows = row(PEER, "ESTABLISHED") + row(LISTENER, "ESTABLISHED")
+    await pipe.say(rows + b"done\n" + SUMMARY_HEADER + b"done\n")
+    rest = "local-ip 127.0.0.1 local-as 1 peer-as 1 router-id 127.0.0.1 family-allowed in-open ipv4 unicast"
+    words = "next-hop 192.0.2.1 attribute [ 0x01 0x40 0x00 ] as-path ( 64496 )"
+    await answer_until_listed(pipe, f"neighbor {LISTENER} {rest} 10.0.0.0/24 {words}\n".encode())
+
+    def said() -> list[str]:
+        return [one.what for one in problems(pipe.router, 0.0) if "before it started" in one.what]
+
+    assert said() == [], "it takes no time yet"
+    pipe.router.startup.learning_since -= LONG
+    (problem,) = said()
+    assert problem.startswith("1 route that rtrd had announced at router exabgp before it started stands though")
+    assert "quiet for 2 seconds, at most 60" in problem
+    await pipe.say(b"done\n")
+    (problem,) = said()
+    assert f"keeps no list of what {PEER} announced" in problem
+    assert "for 30 seconds, at most 5 minutes" in problem
+    await pipe.say(b"\n".join([*sample_lines("down-tcp-closed"), b""]))
+    assert said() == []
+    await until(lambda: pipe.router.startup.over)
 
 
 def row(address: str, state: str, local: str = "127.0.0.1") -> bytes:

@@ -3,11 +3,14 @@
 import ipaddress
 import math
 
+import pytest
+
 from rtrd.exabgp.api_sections import ApiSections
 from rtrd.exabgp.bgp_sessions import BGPSessions
 from rtrd.exabgp.neighbor_text import ApiSection, SessionRow
 from rtrd.exabgp.neighbors import Known, Neighbors
-from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, Phase, StartUp
+from rtrd.exabgp.sent_before import SentBefore
+from rtrd.exabgp.startup import ADVERTISED, BLIND_QUIET, BUSY, HELD, LEARNED, QUIET, STALLED, Phase, StartUp
 from rtrd.rib.bgp_events import State, Update
 from tests.lab.engine_story import LISTENER, PEER, TAGGED, EngineStory, key_of_json, policy_of, tell
 
@@ -35,12 +38,17 @@ class Story(EngineStory):
         self.api = ApiSections()
         self.neighbors, self.bgp_sessions = Neighbors(), BGPSessions()
         self.api.configured((one, (ApiSection("rtrd", updates=True, changes=True),)) for one in (PEER, LISTENER))
-        self.startup = StartUp(self.engine, self.api, self.neighbors, self.bgp_sessions)
+        self.sent_before = SentBefore(self.api, self.neighbors)
+        self.startup = self.begin()
+        self.neighbors.event(PEER, "127.0.0.1", up=True, time=1000.0)
         self.startup.established(PEER)
         assert self.asks() == ADVERTISED
         for line in stands:
             assert self.startup.line(line, VERSION)
         self.startup.ended(ADVERTISED, self.now)
+
+    def begin(self) -> StartUp:
+        return StartUp(self.engine, self.api, self.neighbors, self.bgp_sessions, self.sent_before)
 
     def asks(self) -> str | None:
         return self.startup.asks(self.now)
@@ -66,7 +74,7 @@ class Story(EngineStory):
 def test_nothing_is_written_while_it_is_not_known_what_stands() -> None:
     story = Story()
     assert story.startup.held_until <= story.now
-    fresh = StartUp(story.engine, story.api, story.neighbors, story.bgp_sessions)
+    fresh = story.begin()
     assert fresh.held_until == math.inf, "until ExaBGP has greeted, however long that is"
     assert fresh.asks(story.now) == ADVERTISED
     assert fresh.held_until == story.now + HELD
@@ -158,14 +166,24 @@ def test_what_is_withdrawn_while_the_list_is_written_is_not_learned_from_it() ->
 
 
 def test_a_peer_that_is_never_quiet_is_listed_after_a_minute() -> None:
-    story = Story(out("10.1.0.0/16"))
-    end = story.now + BUSY
-    while story.now < end:
+    story = Story(*(out(f"10.{number}.0.0/16") for number in range(int(BUSY) + 9)))
+    for number in range(int(BUSY)):
         assert story.asks() is None
         story.now += 1
-        story.says("10.0.0.0/8")
+        story.says(f"10.{number}.0.0/16")
+        assert story.written() == []
     assert story.startup.phase is Phase.LEARNING
     assert story.asks() == LEARNED.format(PEER)
+
+
+def test_who_sends_all_the_time_and_nothing_of_what_stands_is_not_waited_for() -> None:
+    story = Story(out("10.0.0.0/16"), out("10.1.0.0/16"))
+    began = story.now
+    while story.asks() is None:
+        story.now += 1
+        story.says("10.0.0.0/16" if story.now == began + 2 else "10.9.0.0/16")
+        story.written()
+    assert story.now == began + 3 + STALLED, "progress is seen with what comes next"
 
 
 def test_without_a_list_it_takes_longer() -> None:
@@ -181,6 +199,101 @@ def test_without_a_list_it_takes_longer() -> None:
     assert story.asks() is None
     assert story.startup.over
     assert story.written() == [(False, "10.1.0.0/16")]
+
+
+def blind() -> Story:
+    """ExaBGP keeps no list of what the peer sends, and the peer has sent a part of its routes again."""
+    story = Story(out("10.0.0.0/8"), out("10.1.0.0/16"))
+    story.sent_before.configured([PEER])
+    story.lists()
+    assert story.startup.phase is Phase.BLIND
+    assert story.startup.awaited == [PEER]
+    return story
+
+
+def test_where_no_list_is_kept_the_neighbor_itself_is_waited_for_though_it_has_sent_nothing_yet() -> None:
+    story = blind()
+    story.now += BLIND_QUIET - 1
+    story.says("10.0.0.0/8")
+    assert story.written() == []
+    story.says("10.0.0.0/8")
+    story.now += BLIND_QUIET - 1
+    assert (story.asks(), story.startup.over) == (None, False)
+    story.now += 1
+    assert (story.asks(), story.startup.over) == (None, True)
+    assert story.written() == [(False, "10.1.0.0/16")]
+
+
+def test_nobody_is_waited_for_of_whom_an_empty_list_is_all_there_is() -> None:
+    """Its last session is over, or the next one brought nothing: what stands nobody announces."""
+    story = Story(out("10.0.0.0/8"))
+    story.lists()
+    assert (story.startup.over, story.startup.awaited) == (True, [])
+    assert story.written() == [(False, "10.0.0.0/8")]
+
+
+def test_who_has_sent_no_update_in_its_session_has_nothing_to_send_again() -> None:
+    story = Story(out("10.0.0.0/8"))
+    story.sent_before.configured([PEER])
+    story.api.counted(PEER, 0, 2)
+    story.api.list_over()
+    story.lists()
+    assert story.startup.over
+    assert story.written() == [(False, "10.0.0.0/8")]
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_who_is_waited_for_is_so_no_longer_than_its_session(up: bool) -> None:
+    """A session that begins brings all there is, and what the one before had brought went with it."""
+    story = blind()
+    story.neighbors.event(PEER, "127.0.0.1", up=up, time=1000.0)
+    if up:
+        story.startup.session(PEER, story.now)
+    assert story.startup.deadline() is not None
+    assert (story.asks(), story.startup.over) == (None, True)
+
+
+def test_others_that_are_never_quiet_make_nobody_wait_longer_for_one_without_a_list() -> None:
+    story = blind()
+    for _ in range(int(BLIND_QUIET)):
+        assert story.asks() is None
+        assert not story.startup.over
+        story.now += 1
+        story.startup.heard("127.0.0.7", story.now)
+    assert (story.asks(), story.startup.over) == (None, True)
+
+
+def test_one_without_a_list_that_sends_all_the_time_has_30_seconds_to_send_what_stands() -> None:
+    story = blind()
+    for _ in range(int(BLIND_QUIET)):
+        assert (story.asks(), story.startup.over) == (None, False)
+        story.now += 1
+        story.says("10.9.0.0/16")
+    assert (story.asks(), story.startup.over) == (None, True)
+
+
+def test_one_that_cannot_send_again_and_is_not_listed_is_not_waited_for() -> None:
+    story = Story(out("10.0.0.0/8"))
+    story.sent_before.configured([PEER])
+    story.sent_before.can_refresh(PEER, able=False)
+    story.lists()
+    assert story.startup.over
+    assert story.sent_before.unlearnable([PEER]) == {PEER}
+
+
+def test_who_came_by_a_range_is_asked_of_exabgp_whatever_it_has_said_and_nobody_waits_for_it() -> None:
+    """ExaBGP hands no route refresh on to it."""
+    story = Story()
+    story.neighbors.list_begins()
+    story.neighbors.listed_range(network := ipaddress.ip_network("127.0.0.0/30"))
+    story.neighbors.listed(SessionRow(PEER, established=True, local="127.0.0.9"), 1000.0)
+    story.neighbors.list_over(Known((), ()), 1000.0, whole=True, summary=True)
+    story.says("10.1.0.0/16")
+    story.lists(learned("10.0.0.0/8"))
+    assert (story.startup.learned, story.startup.over) == (1, True)
+    assert story.sent_before.unlearnable([PEER]) == set()
+    story.sent_before.configured([network])
+    assert story.sent_before.unlearnable([PEER]) == {PEER}
 
 
 def test_what_others_announced_is_not_looked_at() -> None:
@@ -201,7 +314,7 @@ def test_a_session_that_comes_up_is_not_older() -> None:
 
 
 def test_another_session_that_comes_and_goes_makes_nobody_wait_longer() -> None:
-    story = Story(out("10.1.0.0/16"))
+    story = Story()
     for _ in range(int(BUSY)):
         assert story.asks() is None
         story.now += 1

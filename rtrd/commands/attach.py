@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import grp
 import os
+import pwd
 import re
 import select
 import socket
@@ -99,8 +101,7 @@ class _Attach:
                 service.connect(str(self._path))
                 socket.send_fds(service, [b"attach " + self._name.encode()], [STDIN, STDOUT])
             except PermissionError as error:
-                why = "add ExaBGP's user to the group of that socket, and restart ExaBGP"
-                return f"{self._path} may not be opened ({error.strerror}): {why}"
+                return f"{self._path} may not be opened ({error.strerror}): {_lacking(self._path)}"
             except OSError as error:
                 return f"no service answers at {self._path} ({error.strerror or error})"
             answer = self._answer(service)
@@ -193,6 +194,23 @@ class _Attach:
         if self._kept is not None:
             os.close(self._kept)
         self._kept, self._size = None, 0
+
+
+def _lacking(path: Path) -> str:
+    """Say what gives us a socket that we may not open. The change of users by ExaBGP itself leaves groups behind."""
+    try:
+        of_socket = path.stat().st_gid
+        user = pwd.getpwuid(os.geteuid())
+        group = grp.getgrgid(of_socket).gr_name
+        member = of_socket in os.getgrouplist(user.pw_name, user.pw_gid)
+    except (OSError, KeyError):
+        return "add ExaBGP's user to the group of that socket, and restart ExaBGP"
+    if not member:
+        return f"add ExaBGP's user to the group of that socket (adduser {user.pw_name} {group}), and restart ExaBGP"
+    return (
+        f"{user.pw_name} is in the group {group}, but ExaBGP runs without it: restart ExaBGP, and not as root, for its"
+        " own change to that user (exabgp.daemon.user) takes no groups along; `User=` of a unit does"
+    )
 
 
 def _say(what: str) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import errno
+import grp
 import os
+import pwd
 import resource
 import socket
 import sys
@@ -397,7 +399,7 @@ async def test_what_was_lost_for_want_of_memory_is_learned_anew(service: Service
     await one.end()
 
 
-def test_who_may_not_open_the_socket_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_may_not_open_the_socket_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A root that runs tests may open all, so the kernel's answer is made up."""
 
     def refuses(_: socket.socket, path: str) -> None:
@@ -408,3 +410,14 @@ def test_who_may_not_open_the_socket_is_told_what_to_do(monkeypatch: pytest.Monk
         "/run/rtrd/rtrd.sock.attach may not be opened (Permission denied):"
         " add ExaBGP's user to the group of that socket, and restart ExaBGP"
     )
+    path = tmp_path / "s"
+    path.touch()
+    os.chown(path, -1, os.getegid())
+    names = (pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name)
+    for groups, what in (
+        ([], "add ExaBGP's user to the group of that socket (adduser {} {}), and restart ExaBGP"),
+        ([os.getegid()], "{} is in the group {}, but ExaBGP runs without it: restart ExaBGP, and not as root, for its"),
+    ):
+        monkeypatch.setattr(os, "getgrouplist", lambda *_, groups=groups: groups)
+        said = attach._Attach(path, "exabgp")._attach() or ""
+        assert said.startswith(f"{path} may not be opened (Permission denied): " + what.format(*names))

@@ -16,6 +16,8 @@ STUCK: Final = 120.0
 """Seconds for which a router may take no command."""
 LONG: Final = 10.0
 """Seconds after which it is said that an earlier run's routes stand still."""
+SILENT: Final = 60.0
+"""Seconds for which an ExaBGP that was asked something may say nothing. It is asked for its neighbors as often."""
 
 
 def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
@@ -26,6 +28,7 @@ def problems(router: ExaBGP, now: float) -> Iterator[Problem]:
         what = f"ExaBGP {name} writes its events as text, which rtrd does not read, so no route is known"
         yield Problem(f"{what}: write `encoder json;` in the process section", router.api.text_since, "critical")
     yield from _of_memory(router)
+    yield from _of_silence(router, now)
     if refused >= MOST_REFUSED or (refused and not router.accepted):
         yield Problem(
             f"ExaBGP {name} refuses all commands: {_why_refused(router)}", None, "critical", f"refuses {name}"
@@ -87,6 +90,17 @@ def _of_memory(router: ExaBGP) -> Iterator[Problem]:
         name = router.engine.name
         what = f"memory ended, and some of what ExaBGP {name} said is lost: all is learned anew soon"
         yield Problem(what, None, "critical", f"memory {name}")
+
+
+def _of_silence(router: ExaBGP, now: float) -> Iterator[Problem]:
+    written = router.gate.window.written
+    if not written:
+        return
+    seconds = router.clock() - max(written[0].time, router.heard)
+    if seconds >= SILENT:
+        what = f"ExaBGP {router.engine.name} answers no command, and says nothing at all: it hangs or is stopped, so"
+        what += " its BGP sessions end, and its neighbors are told of no change"
+        yield Problem(what, now - seconds, "critical", f"silent {router.engine.name}")
 
 
 def _of_sessions(router: ExaBGP) -> Iterator[Problem]:

@@ -67,6 +67,8 @@ class ExaBGP:
         self.neighbors, self.api, self.bgp_sessions = about.neighbors, about.api, about.bgp_sessions
         self.startup, self.local_list, self.gate = about.startup, about.local_list, about.gate
         self.lines = 0
+        self.heard = clock()
+        """When it last said something."""
         self.undecodable = 0
         self.commands: Counter[str] = Counter()
         """Commands that were written: `announce`, `withdraw`."""
@@ -183,6 +185,7 @@ class ExaBGP:
     def feed(self, text: bytes) -> None:
         """Take whole lines of ExaBGP."""
         self.engine.set_time(int(self._wall()))
+        self.heard = self.clock()
         at = 0
         while (end := text.find(b"\n", at)) >= 0:
             if self.conversation.senders.lines and (taken := self._lines_like_before(text, at)):

@@ -12,7 +12,8 @@ from rtrd.base.registry import Registry
 from rtrd.bird.watch import NOTIFY, RETRY
 from rtrd.bird.worker import AuditResult
 from rtrd.exabgp.neighbor_text import ApiSection
-from rtrd.exabgp.problems import MOST_REFUSED, STUCK
+from rtrd.exabgp.problems import MOST_REFUSED, SILENT, STUCK
+from rtrd.exabgp.window import FENCE
 from rtrd.rib.local_routes import LocalRoute
 from rtrd.rib.terms import Command
 from rtrlib.vrp import VRP, pack
@@ -230,6 +231,23 @@ async def test_somebody_else_s_routes_instead_of_ours(stage: Stage) -> None:
     own.replaced |= {LocalRoute("192.0.2.2", "11.0.0.0/8"), LocalRoute("192.0.2.3", "11.0.0.0/8")}
     assert len(stage.problems) == 2
     assert "than rtrd announced, and so for 1 other: its" in stage.problems[0][1]
+
+
+async def test_an_exabgp_that_hangs(stage: Stage) -> None:
+    """What was written is in its pipe, so nothing waits in rtrd; it asks by itself, too, each minute."""
+    stage.well()
+    router = stage.router
+    router.gate.wrote(FENCE, 0, -SILENT)
+    assert stage.problems == [], "it said something a moment ago"
+    router.heard -= SILENT
+    ((severity, what),) = stage.problems
+    assert severity == "critical"
+    assert what.startswith("ExaBGP exabgp answers no command, and says nothing at all: it hangs or is stopped")
+    router.feed(b"{}\n")
+    assert stage.problems == []
+    router.heard -= SILENT
+    router.gate.window.written.clear()
+    assert stage.problems == [], "nobody has asked it anything"
 
 
 async def test_an_exabgp_that_takes_nothing_for_long(stage: Stage) -> None:

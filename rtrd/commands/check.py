@@ -205,7 +205,11 @@ def _check_exabgp(file: str, findings: list[FileFault]) -> conf_check.Checked:
 def _check_environment(path: Path, findings: list[FileFault]) -> tuple[str, bool]:
     """Check the environment of ExaBGP if its file is there. Gives what is to be said if not; whether ExaBGP listens."""
     try:
-        text = read_file(path, _MOST_ENVIRONMENT).decode("utf-8", "replace")
+        data = read_file(path, _MOST_ENVIRONMENT)
+        text = data.decode("utf-8", "strict" if len(data) <= _MOST_ENVIRONMENT else "replace")
+    except UnicodeDecodeError:
+        findings.append(FileFault(str(path), 0, "ExaBGP does not start: the file is not UTF-8"))
+        return "", True
     except OSError:
         wanted = (f"exabgp.{each.section}.{each.key}={each.write}" for each in recommended.ENVIRONMENT)
         return f"; there is no exabgp.env beside it to look at: want {', '.join(wanted)}", False

@@ -5,6 +5,7 @@ etc/exabgp.conf and docs/exabgp.md say the same, and tests hold them to it.
 
 from __future__ import annotations
 
+import configparser
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -77,6 +78,8 @@ class Environment(NamedTuple):
     default: str
 
 
+MOST_UNREADABLE: Final = 10
+"""Lines of a file of another kind that are told."""
 ENVIRONMENT: Final = (
     Environment(
         *("log", "level", re.compile("WARNING|ERR|ERROR|CRITICAL|ALERT|EMERG", re.IGNORECASE), "WARNING"),
@@ -110,10 +113,14 @@ def recommended_api(process: str) -> Iterator[str]:
 def check_environment(text: str, file: str) -> list[FileFault]:
     """Check the text of an exabgp.env; what it leaves out has ExaBGP's default."""
     found = _settings(text)
-    findings = []
+    findings = [FileFault(file, line, f"ExaBGP does not start: {what}") for line, what in _unreadable(text)]
     for wanted in ENVIRONMENT:
         number, value = found.get((wanted.section, wanted.key), (0, wanted.default))
-        if not wanted.good.fullmatch(value):
+        if wanted.key == "chunk" and not re.fullmatch("[0-9]+", value):
+            findings.append(
+                FileFault(file, number, f"ExaBGP does not start: chunk: expected a number, found {shown([value])}")
+            )
+        elif not wanted.good.fullmatch(value):
             what = f"write `{wanted.key} = {wanted.write}` in [exabgp.{wanted.section}]: {wanted.why}"
             findings.append(FileFault(file, number, what, "warning"))
     return sorted(findings)
@@ -124,13 +131,33 @@ def listens(text: str) -> bool:
     return bool(_settings(text).get(("tcp", "bind"), (0, ""))[1])
 
 
+def _unreadable(text: str) -> Iterator[tuple[int, str]]:
+    """Say why ExaBGP, which reads the file by configparser, can't; with the line. Raises nothing."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text)
+    except configparser.MissingSectionHeaderError as error:
+        what = "a byte order mark: save the file as UTF-8 without one" if text.startswith("\ufeff") else ""
+        yield (
+            error.lineno,
+            what or f"`{shown([error.line.strip()])}` is in no section: write one above it, as `[exabgp.api]`",
+        )
+    except configparser.DuplicateSectionError as error:
+        yield error.lineno or 0, f"[{shown([error.section])}] is there twice"
+    except configparser.DuplicateOptionError as error:
+        yield error.lineno or 0, f"`{shown([error.option])}` is there twice in [{shown([error.section])}]"
+    except configparser.ParsingError as error:
+        for line, _ in error.errors[:MOST_UNREADABLE]:
+            yield line, "expected `name = value`, or a section"
+
+
 def _settings(text: str) -> dict[tuple[str, str], tuple[int, str]]:
     """Give each setting's line and value, by its section and key."""
     section = ""
     found: dict[tuple[str, str], tuple[int, str]] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        if head := re.fullmatch(r"\s*\[exabgp\.(\w+)\]\s*", line):
-            section = head[1]
-        elif pair := re.fullmatch(r"\s*([\w.]+)\s*=\s*(.*?)\s*", line):
-            found[section, pair[1]] = (number, pair[2].strip("'\""))
+        if head := re.fullmatch(r"\[(?:exabgp\.)?([^]]+)\].*", line):
+            section = head[1] if line.startswith("[exabgp.") else ""
+        elif pair := re.fullmatch(r"\s*([\w.]+)\s*[=:]\s*(.*?)\s*", line):
+            found[section, pair[1].lower()] = (number, pair[2].strip("'\""))
     return found

@@ -277,7 +277,11 @@ def test_the_environment() -> None:
     findings = check_environment(ENV, "exabgp.env")
     assert [(each.line, each.severity) for each in findings] == [(3, "warning"), (6, "warning")]
     assert check_environment(ENV.replace("INFO", "'WARNING'").replace("= 1\n", "= 1000\n"), "e") == []
-    assert [each.line for each in check_environment("respawn = false\n[exabgp.api]\nrespawn = false", "e")] == [0, 0, 3]
+    assert [each.line for each in check_environment("[a]\nrespawn = false\n[exabgp.api]\nrespawn = false", "e")] == [
+        0,
+        0,
+        4,
+    ]
 
 
 TAGS = "valid: {action: announce}, aspa-invalid: {action: announce, tags: ['large:65000:1:1']}"
@@ -337,6 +341,32 @@ def test_whom_neighbors_name(tmp_path: Path) -> None:
     assert check_receivers(config.examine(file).root, "rtrd.yaml", sessions) == []
 
 
+UNREADABLE = [
+    ("ack = true\n", 1, "`ack = true` is in no section: write one above it, as `[exabgp.api]`"),
+    ("\ufeff[exabgp.api]\n", 1, "a byte order mark: save the file as UTF-8 without one"),
+    ("[exabgp.api]\nack = true\nack = true\n", 3, "`ack` is there twice in [exabgp.api]"),
+    ("[exabgp.api]\n[exabgp.log]\n[exabgp.api]\n", 3, "[exabgp.api] is there twice"),
+    ("[exabgp.api]\nack true\n", 2, "expected `name = value`, or a section"),
+    ("[exabgp.api]\nchunk = abc\n", 2, "chunk: expected a number, found abc"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "what"), UNREADABLE)
+def test_an_environment_with_which_exabgp_does_not_start(text: str, line: int, what: str) -> None:
+    """Seen with 4.2.25, which ends with a traceback."""
+    faults = [(one.line, one.what) for one in check_environment(text, "e") if one.severity == "fault"]
+    assert faults == [(line, f"ExaBGP does not start: {what}")]
+
+
+def test_the_environment_as_exabgp_reads_it() -> None:
+    def acks(text: str) -> list[int]:
+        return [one.line for one in check_environment(text, "e") if "`ack = true`" in one.what]
+
+    assert acks("[exabgp.api]\nack = 'true'\n") == []
+    assert acks("[exabgp.api]\nACK: no\n") == [2]
+    assert acks("[exabgp.api]  \nack = Yes\n[api]\nack = no\n") == []
+
+
 def test_the_command(tmp_path: Path) -> None:
     file, exabgp = tmp_path / "rtrd.yaml", tmp_path / "exabgp.conf"
     file.write_text("caches:\n  groups: [{name: a, preference: 1, servers: [{host: a}]}]\ncontrol: /run/x/s\n")
@@ -348,6 +378,12 @@ def test_the_command(tmp_path: Path) -> None:
     assert f"{exabgp}:1: warning: run: {elsewhere}" in done.stderr
     assert f"{tmp_path}/exabgp.env:6: warning: " in done.stderr
     assert f"{exabgp}: good: 1 neighbor\n" in done.stdout
+    (tmp_path / "exabgp.env").write_bytes(b"\xff\xfe")
+    done = rtrd("check", "--exabgp", exabgp)
+    assert (done.returncode, f"{tmp_path}/exabgp.env: ExaBGP does not start: the file is not UTF-8" in done.stderr) == (
+        2,
+        True,
+    )
     exabgp.write_text(GOOD)
     done = rtrd("check", "--exabgp", exabgp, "--json")
     assert done.returncode == 2

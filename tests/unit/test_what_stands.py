@@ -126,6 +126,22 @@ def test_a_previous_run_that_announced_at_one_of_two_receivers_is_known_there() 
     assert story.said().keys() == {EBGP}
 
 
+def test_other_words_reach_each_receiver_also_where_a_previous_run_stands_at_one() -> None:
+    """What is announced in place of the previous run's is not taken for what the others wait for."""
+    first = Story(rules(rule(A, "announce")))
+    first.update(A, segment(ASES[A], 64499, 64500))
+    (command,) = first.commands()
+    learned = first.engine.attributes(first.engine.table.attributes_key(command.attributes))
+    story = Story(rules(rule(A, "announce", IBGP)))
+    story.engine.advertised_before(EBGP, PREFIX, announced(learned, first.engine.treatment(command)))
+    story.update(A, segment(ASES[A], 64500))
+    assert story.said().keys() == {IBGP}
+    story.policy(rules(rule(A, "announce, tags: ['large:65000:1:0']", f"{IBGP}, {EBGP}")))
+    said = story.said()
+    assert said.keys() == {IBGP, EBGP}
+    assert all("large-community [ 65000:1:0 ]" in words for words in said.values())
+
+
 def test_what_we_are_to_a_receiver_is_told_only_where_a_rule_asks() -> None:
     """Its Only to Customer is another one, but none goes with what a rule without `otc` announces."""
     other = f"{{from: [{B}], to: [{EBGP}], not-found: {{action: announce}}, otc: true}}"

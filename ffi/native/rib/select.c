@@ -301,7 +301,13 @@ static bool group_emission(struct rib *rib, const struct group *group, struct em
         if (need && !(route->bits & group->outdated) && route_differs(rib, best) && has_previous_run(rib, group))
             need = route_alike_at(rib, best, need); /* it may be advertised to some of them, each in its words */
         if (need) {
+            uint64_t again = route->advertised & need; /* there it has other words; no previous run has it there */
             uint32_t previous_run = previous_run_at(rib, group, &need);
+            if (again && previous_run != ATTRS_NONE) {
+                /* First: once it is written, the route counts as announced in the words of now wherever it is. */
+                need = again;
+                previous_run = ATTRS_NONE;
+            }
             *out = (struct emission){best, previous_run, need, true, group->plain, group->chain};
             return true;
         }

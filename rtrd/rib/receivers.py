@@ -39,7 +39,6 @@ class Receivers:
         self._four_octet_as = 0  # those that are known to have four
         self._plain = {4: 0, 6: 0}  # those that take no path ids
         self._turning: dict[str, dict[int, bool]] = {}  # those that are about to take path ids, or none, by family
-        self._parked_at: int | None = None  # by how many barriers withdraws there may have waited for the next one
         self._up = (1 << MOST_RECEIVERS) - 1  # those that are announced to
         self._kinds: dict[str, int] = dict.fromkeys(KINDS, 0)  # by what they are; of no kind: not told
         self._kept_back = 0  # those that do not get what has Only to Customer
@@ -143,21 +142,18 @@ class Receivers:
             return False
         self._turning.setdefault(address, {})[family] = taken
         self.turning |= self.bit(address)
-        self._parked_at = None
         self._table.set_turning(self.turning)
         return True
 
     def may_turn(self) -> bool:
         """Tell whether some are `turning` to whom nothing is advertised any more, when there is no command to write.
 
-        What waits for the next send barrier may be a withdraw there; after that it is written.
+        What waits for the next send barrier may be a withdraw there, which may have to wait for another one after that.
         """
         state = self._table.state
         if not self.turning or state.work or state.searching or state.waiting > state.parked:
             return False
-        if state.parked and self._parked_at is None:
-            self._parked_at = self._table.barriers
-        return not state.parked or self._table.barriers != self._parked_at
+        return not self._table.parked_at(self.turning)
 
     def turn(self) -> None:
         """Speak to them in the other way from now on."""

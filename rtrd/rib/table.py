@@ -56,8 +56,6 @@ class RouteTable:
         self._lines_received = ffi.new("struct bgp_lines_received *")
         self._key_size = ffi.new("size_t *")
         self._split = 0
-        self.barriers = 0
-        """How many send barriers have fallen."""
         self.aspas = ASPAIndex(b"")
         """Those by which paths are judged."""
 
@@ -341,7 +339,10 @@ class RouteTable:
     def barrier_falls(self) -> None:
         """Let each NLRI be written once more: what was written is sent. What comes again waits for the next time."""
         lib.rib_send_barrier(self.native)
-        self.barriers += 1
+
+    def parked_at(self, receivers: int) -> bool:
+        """Tell whether a route that waits for the next send barrier is advertised at one of these receivers."""
+        return bool(lib.rib_parked_at(self.native, receivers))
 
     # -- VRPs
 

@@ -72,6 +72,28 @@ def test_a_receiver_turns_when_what_waits_for_the_send_barrier_is_withdrawn_ther
     assert (again.announce, again.path_id) == (True, None)
 
 
+def test_a_receiver_does_not_turn_before_the_last_withdraw_however_many_barriers_that_takes() -> None:
+    """Without path ids all routes of a prefix are one NLRI, of which one is withdrawn between two barriers."""
+    both = f"{EBGP}, {IBGP}"
+    story = Story(rules(rule(A, "announce", both), rule(B, "withdraw", IBGP)))
+    for receiver in (EBGP, IBGP):
+        story.engine.path_ids(receiver, 4, taken=False)
+    story.engine.table.barrier_falls()
+    story.update(A, segment(ASES[A], 64500), path_id=1)
+    assert [(each.announce, each.path_id) for each in story.commands()] == [(True, None)]
+    story.engine.table.barrier_falls()
+    for path_id in (1, 2):
+        story.update(B, segment(ASES[B], 64500), path_id=path_id)
+    story.policy(rules(rule(A, "withdraw", both), rule(B, "withdraw", IBGP)))
+    story.engine.path_ids(EBGP, 4, taken=True)
+    said = story.commands()
+    for _ in range(4):
+        story.engine.table.barrier_falls()
+        said += story.commands()
+    bit = story.engine.receivers.bit(EBGP)
+    assert any(each.path_id is None and each.receivers & bit for each in said), "by an id nobody can withdraw it"
+
+
 def test_a_path_with_a_set_gets_the_words_of_what_has_it_announced() -> None:
     """Not those of its validity, whose action `as-set` replaces."""
     text = (

@@ -321,6 +321,8 @@ bool rib_next_command(struct rib *rib, size_t most, struct command *out);
  * two barriers, and what is to be written again waits for the next one. A router needs that if it puts what it is told
  * in an order of its own until it is sent. */
 void rib_send_barrier(struct rib *rib);
+/* Whether a route that waits for the next send barrier is advertised at one of these receivers. */
+bool rib_parked_at(const struct rib *rib, uint64_t receivers);
 
 /* ---- lists */
 

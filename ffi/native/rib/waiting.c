@@ -89,3 +89,11 @@ void rib_send_barrier(struct rib *rib)
     rib->outbox.first = rib->parked.first;
     rib->parked.first = NO_ROUTE;
 }
+
+bool rib_parked_at(const struct rib *rib, uint64_t receivers)
+{
+    uint32_t number = rib->parked.first;
+    while (number != NO_ROUTE && !(route_at(rib, number)->advertised & receivers))
+        number = route_at(rib, number)->waiting;
+    return number != NO_ROUTE;
+}

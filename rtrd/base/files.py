@@ -45,14 +45,6 @@ def mode_of(path: Path) -> int | None:
         return None
 
 
-def is_missing(path: Path) -> bool:
-    """Tell whether nothing is there; what can't be looked at may be there."""
-    try:
-        return mode_of(path) is None
-    except OSError as error:
-        return error.errno == errno.ENAMETOOLONG
-
-
 def want_file(path: Path, mode: int | None = None) -> None:
     """Raise NotAFileError for what is no regular file, OSError when it can't be looked at. `mode`: as stat gave it."""
     mode = path.stat().st_mode if mode is None else mode

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
 from rtrd.base.faults import FileFault, Severity
-from rtrd.base.files import is_missing
 from rtrd.base.text import meant
 from rtrd.exabgp.conf_file import Section, Statement, last, parse, shown
 from rtrd.exabgp.conf_grammar import Grammar
+from rtrd.exabgp.conf_program import why_not_run
 from rtrd.exabgp.conf_receivers import ConfiguredSession
 from rtrd.exabgp.conf_routes import Routes
 from rtrd.exabgp.conf_sessions import ConfiguredSessions
@@ -162,8 +162,8 @@ class _Checker:
         self.commands.append((run.line, command))
         if any(" " in word for word in run.words[1:2]):
             self.report(run.line, f"{where}: run: in quotes this is the name of one program: leave them out")
-        elif run.value.startswith("/") and is_missing(Path(run.value)):
-            self.report(run.line, f"{where}: run: {shown([run.value])} is not on this host", "warning")
+        elif (why := why_not_run(run.value, self._file)) is not None:
+            self.report(run.line, f"{where}: run: {shown([run.value])} {why}", "warning")
         words = command[1:]
         if words[:1] not in (("attach",), ("run",)) or (words[0] == "run" and "--exabgp" not in words):
             what = "run `rtrd attach`, or `rtrd run -c FILE --exabgp`: only these speak with ExaBGP"

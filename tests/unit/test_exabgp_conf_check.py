@@ -256,6 +256,27 @@ def test_a_program_whose_name_is_longer_than_any() -> None:
     assert finding.what.endswith("... is not on this host")
 
 
+def test_programs_that_exabgp_refuses(tmp_path: Path) -> None:
+    """Seen with 4.2.25 and 5.0.15. A name without a slash is looked for beside the file, and in PATH."""
+    for name, mode in (("rtrd", 0o755), ("sudo", 0o4755), ("text", 0o644)):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "folder").mkdir()
+
+    def said(program: str) -> list[str]:
+        text = HEAD.replace("/bin/rtrd", f"{program} /bin/rtrd") + GOOD
+        return [
+            each.what.partition(": run: ")[2].partition(" ")[2] for each in check(text, str(tmp_path / "f")).findings
+        ]
+
+    setuid = "is setuid: ExaBGP refuses such programs; have ExaBGP's own unit choose the user"
+    assert said("sudo") == said(f"{tmp_path}/sudo") == [setuid]
+    assert said("rtrd") == said("sh") == said("./rtrd") == []
+    assert said("text") == ["is not executable"]
+    assert said("folder") == ["is a folder"]
+    assert said("no-such-program") == ["is not on this host"]
+
+
 def test_the_old_syntax_is_told() -> None:
     text = HEAD + "group g {\n neighbor 192.0.2.1 { local-as 1; peer-as 1; }\n}\n"
     line, severity, what = found(text)[0]

@@ -59,11 +59,11 @@ def ask(
     method: str = "GET",
     body: bytes | None = None,
     forever: bool = False,
-    timeout: float = http_client.TIMEOUT,
+    timeout: float | None = None,
 ) -> int:
     """Ask the daemon and print the answer, as it came with `--json`, else as the lines made of it.
 
-    `forever`: it never ends, and each line is printed at once. `timeout`: seconds of silence.
+    `forever`: it never ends, and each line is printed at once. `timeout`: see http_client.ask.
     """
     path = socket_paths.socket_path(args.socket)
     with http_client.ask(path, request, method=method, body=body, forever=forever, timeout=timeout) as answer:

@@ -109,9 +109,11 @@ def ask(
     method: str = "GET",
     body: bytes | None = None,
     forever: bool = False,
-    timeout: float = TIMEOUT,
+    timeout: float | None = None,
 ) -> Iterator[Answer]:
     """Ask the daemon; use the answer in a `with`. `forever`: silence is no fault once it has begun to answer.
+
+    `timeout`: seconds that this answer may take; None: TIMEOUT, as a daemon that does not hang needs at most.
 
     Raises:
         NoDaemonError: nobody answers.
@@ -119,6 +121,11 @@ def ask(
         RefusedError: the daemon answers with an error.
 
     """
+    if timeout is None:
+        timeout = TIMEOUT
+    else:
+        with ask(path, "/version"):  # one that hangs is told apart from one that works on the answer
+            pass
     if len(request) > MOST_OF_REQUEST:
         raise TooLongError(f"the arguments are too long: {len(request)} octets of request, at most {MOST_OF_REQUEST}")
     with closing(_Connection(path, timeout)) as connection:

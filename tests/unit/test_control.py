@@ -960,6 +960,20 @@ def test_nobody_at_the_socket_ends_with_3(tmp_path: Path, capsys: pytest.Capture
     assert said() == "File name too long\n"
 
 
+@pytest.mark.parametrize("words", [["status"], ["reload"], ["whatif", "+192.0.2.0/24@1"], ["history", "192.0.2.0/24"]])
+def test_a_daemon_that_hangs_is_waited_for_as_long_by_each_command(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by one whose answer may take a minute: those were silent for all of it."""
+    monkeypatch.setattr(http_client, "TIMEOUT", 0.1)
+    path = tmp_path / "hangs.sock"
+    with socket.socket(socket.AF_UNIX) as hangs:
+        hangs.bind(str(path))
+        hangs.listen()
+        assert cli.main([*words, "--socket", str(path)]) == 3
+    assert capsys.readouterr().err.endswith("something listens there, but did not answer within 0 s\n")
+
+
 def test_something_else_at_the_socket_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "other.sock"
     with socket.socket(socket.AF_UNIX) as other:

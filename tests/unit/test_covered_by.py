@@ -90,3 +90,31 @@ def test_what_covers_a_crowded_prefix_is_counted_not_walked_over_for_each_of_its
         covered = {route.decision for _, route in story.engine.routes("10.1.0.0/16")}
         assert covered == ({"withdraw"} if vrps and vrps[0].asn == 64500 else {"announce"})
     assert longest < 0.03
+
+
+def test_a_vrp_that_changes_while_all_is_looked_at_again_counts_at_once() -> None:
+    """Wherever that walk is: the routes that it has passed don't wait for it."""
+    text = f"""policy:
+  - from: [{A}]
+    to: [{LISTENER}]
+    when: {{covered-by: valid}}
+    valid: {{action: announce}}
+    invalid: {{action: observe}}
+  - from: [{A}]
+    to: [{LISTENER}]
+    not-found: {{action: announce}}
+    invalid: {{action: withdraw}}
+"""
+    for slices in range(40):
+        story = Story(text)
+        prefixes = [f"10.{number}.0.0/16" for number in range(8)]
+        story.announce(A, *prefixes, origin=64500)
+        story.work()
+        assert sum(command.size for command in story.commands()) == len(prefixes)
+        story.engine.set_policy(policy_of(text))
+        for _ in range(slices):
+            story.engine.work(1)
+        story.vrps(*(VRP(prefix, 16, 64501) for prefix in prefixes))
+        story.work()
+        withdrawn = {prefix for command in story.commands() if not command.announce for prefix in command.nlri()}
+        assert withdrawn == set(prefixes), slices

@@ -387,7 +387,10 @@ bool covers_wait(const struct rib *rib)
     return rib->covers.again || !walk_is_over(&rib->covers.all) || rib->covers.at < rib->covers.n;
 }
 
-bool covers_decide(const struct rib *rib, const struct route *route)
+bool covers_decide(const struct rib *rib, uint32_t number)
 {
-    return neighbor_of(rib, route)->wants_cover && (rib->covers.again || !walk_is_over(&rib->covers.all));
+    if (!neighbor_of(rib, route_at(rib, number))->wants_cover)
+        return false;
+    struct prefix prefix = route_prefix(rib, number);
+    return rib->covers.again || walk_comes_to(&rib->covers.all, &prefix);
 }

@@ -89,7 +89,7 @@ void route_set_validity(struct rib *rib, uint32_t number, enum validity validity
         become(rib, number, validity, path, leak);
         covers_changed(rib, number, was, validity);
     }
-    if (differs || (!covers_decide(rib, route) && route->did != (unsigned)route_action(rib, number)))
+    if (differs || (!covers_decide(rib, number) && route->did != (unsigned)route_action(rib, number)))
         change_note(rib, number, (uint8_t)was, path_was);
 }
 

@@ -117,7 +117,7 @@ static void validate(struct rib *rib, struct batch *batch)
         if (route_retagged(rib, batch->numbers[i]))
             route->bits |= OUTDATED_BOTH;
         route_set_validity(rib, batch->numbers[i], (enum validity)validities[i]);
-        if (!covers_decide(rib, route))
+        if (!covers_decide(rib, batch->numbers[i]))
             outbox_consider(rib, batch->numbers[i]);
         else
             route_rank(rib, batch->numbers[i]);

@@ -368,8 +368,8 @@ void covers_route_came(struct rib *rib, uint32_t number);
 /* A route was of a validity for others, and is of another one now; VALIDITY_UNVERIFIED: it was not, or is not there. */
 void covers_changed(struct rib *rib, uint32_t number, unsigned was, unsigned now);
 bool covers_wait(const struct rib *rib); /* something is to be looked at */
-/* All covers are, and what is done with the route may hang on it: its turn comes then. */
-bool covers_decide(const struct rib *rib, const struct route *route);
+/* All covers are, that of the route yet, and what is done with it may hang on that: its turn comes then. */
+bool covers_decide(const struct rib *rib, uint32_t number);
 bool covers_work(struct rib *rib, size_t *budget); /* false: nothing is, any more */
 
 /* receive.c */

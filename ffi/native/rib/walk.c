@@ -49,6 +49,18 @@ bool walk_at(const struct rib *rib, struct walk *walk, uint32_t *chain)
     return false;
 }
 
+bool walk_comes_to(const struct walk *walk, const struct prefix *prefix)
+{
+    if (walk_is_over(walk))
+        return false;
+    if (prefix->family != walk->within.family)
+        return walk->whole && prefix->family == 6;
+    uint8_t key[INDEX_KEY_MOST];
+    prefix_key(prefix, key);
+    int order = memcmp(key, walk->key, address_size(prefix->family) + 1);
+    return order > 0 || (order == 0 && !walk->passed);
+}
+
 void walk_step(struct walk *walk)
 {
     walk->passed = true;

@@ -29,6 +29,8 @@ struct rib;
 static inline bool walk_is_over(const struct walk *walk) { return walk->within.family == 0; }
 /* The first route of the prefix that the walk has come to. False: it is over. */
 bool walk_at(const struct rib *rib, struct walk *walk, uint32_t *chain);
+/* Whether the walk has yet to come to a prefix, or is at it. */
+bool walk_comes_to(const struct walk *walk, const struct prefix *prefix);
 /* On to the next prefix. */
 void walk_step(struct walk *walk);
 /* On to the next prefix that this one does not cover; it is the one that the walk has come to. */

@@ -114,6 +114,10 @@ class Conversation:
         address, local = normal(message.neighbor), normal(message.local)
         self.senders.clear()
         self.heard_of(message.neighbor)
+        if message.direction == "send" and (own := self.neighbors.spelled_up(address, local)) is not None:
+            # ExaBGP sends none while a session is up, so that one has ended, and there was no event.
+            self.session_changed(State(message.neighbor, up=False, reason="the next OPEN is sent", local=own))
+            self.neighbors.untold.setdefault(address, self._wall())
         session = self.bgp_sessions.opened(address, local, message.direction, message.body, self._wall())
         if session is not None:
             self._agreed_on(message.neighbor, local, session)
@@ -196,7 +200,7 @@ class Conversation:
         if question not in (NEIGHBORS, CONFIGURATION):
             return
         self._asked = question
-        self.neighbors.list_begins()
+        self.neighbors.list_begins(self._wall())
         if question == NEIGHBORS:
             self.api.list_begins()
             self.senders.clear()  # so that whose UPDATEs come meanwhile is seen

@@ -129,7 +129,7 @@ class ExtensiveReader:
     def __init__(self) -> None:
         self._address: str | None = None
         self._local = ""
-        self._undecided = False
+        self._undecided = self._established = False
         self._asns: tuple[int, int] | None = None
         self._router_id = 0
         self._four_octet_as: bool | None = None
@@ -153,18 +153,20 @@ class ExtensiveReader:
             case ["local", local]:
                 self._local = local
             case ["state", state]:
-                return SessionRow(self._address, state.lower() == "established", local=self._local)
+                self._established = state.lower() == "established"
+                return SessionRow(self._address, self._established, local=self._local)
             case ["up", "for", *duration]:
                 self._up_for = _seconds(duration)
                 return None if self._up_for is None else UpFor(self._up_for)
             case ["down", "for", *_]:
                 self._up_for = 0  # so it says also of a session that is up, for less than a second
+                return UpFor(0) if self._established else None
             case words:
                 return self._of_session(self._address, words) or self._capability(self._address, words, version)
         return None
 
     def _begins(self, named: str) -> Range | None:
-        self._undecided = False
+        self._undecided = self._established = False
         self._local = ""
         self._families = self._router_id = 0
         self._asns = self._four_octet_as = self._add_path = self._up_for = None

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 from rtrd.exabgp.neighbor_text import Network, SessionRow
 from rtrd.policy import normal
 
-ANOTHER: Final = 30.0
-"""Seconds by which a list's `up for` may be off. A session that began later than is known by more is another one."""
+ANOTHER: Final = 1.0
+"""Seconds by which a session must at least have begun later than the one that is known, to be another one."""
 MOST: Final = 5000
 """Neighbors of which it is remembered what was said."""
 
@@ -78,6 +78,7 @@ class Neighbors:
         self._newer: set[str] = set()  # an event came since it was asked for
         self._another: set[str] = set()
         self._row: tuple[str, str] | None = None
+        self._began = 0.0
 
     # -- what is known
 
@@ -105,6 +106,11 @@ class Neighbors:
         sessions = self._told.get(address, {})
         told = [session for own, session in sessions.items() if normal(own) == local] or list(sessions.values())
         return bool(told) and not any(session.up for session in told)
+
+    def spelled_up(self, address: str, local: str) -> str | None:
+        """Give ExaBGP's own address of a session that is known to be up, as it spells it; None: it is not."""
+        sessions = self.sessions(address).items()
+        return next((own for own, told in sessions if told.up and own and normal(own) == local), None)
 
     def name(self, address: str, local: str) -> str:
         """Give the name under which the RIB has a session (Engine.sessions)."""
@@ -147,8 +153,9 @@ class Neighbors:
 
     # -- lists
 
-    def list_begins(self) -> None:
+    def list_begins(self, now: float) -> None:
         """Take note that a list is asked for."""
+        self._began = now
         self._listed = {}
         self._listed_ranges = set()
         self._cut = False
@@ -183,12 +190,15 @@ class Neighbors:
         return row.established
 
     def up_for(self, seconds: int, now: float) -> None:
-        """Take for how long the session of the last row is up."""
+        """Take for how long the session of the last row is up, in whole seconds.
+
+        The row was written after it was asked for, and may be read much later, as one of both may have been stopped.
+        """
         if self._row is None:
             return
         address, local = self._row
         told, since = self._told[address][local], now - seconds
-        if since > told.since + ANOTHER:
+        if self._began - seconds - 1 > told.since + ANOTHER:
             self._another.add(address)
             self.untold.setdefault(address, now)
         elif since >= told.since:

@@ -1,6 +1,7 @@
 """What rtrd says of sessions is what ExaBGP last said: with and without routes, after every restart and reload."""
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -179,6 +180,30 @@ def test_after_a_restart_a_session_that_ended_has_no_routes(
         world.settle()
     finally:
         ended.disconnect()
+
+
+@pytest.mark.parametrize(
+    "told", ["receive { packets; update; open; } send { packets; open; }", "receive { parsed; update; }"]
+)
+def test_a_session_that_came_again_without_an_event_has_no_route_of_the_last_one(
+    make_world: MakeWorld, told: str
+) -> None:
+    """There is no `neighbor-changes`. Its OPEN says so at once, or the seconds in ExaBGP's list for which it is up."""
+    world = make_world()
+    world.router.api = told
+    world.start()
+    world.feeder.announce({f"10.{number}.0.0/24": Route((FEEDER_ASN, 64501), "192.0.2.1") for number in range(9)})
+    world.settle()
+    shows(world, lambda found: found[world.feeder.address]["up"] is True, "the feeder up")
+    world.feeder.disconnect()
+    world.feeder.said.clear()
+    time.sleep(3)  # the list tells whole seconds
+    world.connect()
+    world.feeder.announce({"10.99.0.0/24": Route((FEEDER_ASN, 64501), "192.0.2.1")})
+    if "open" not in told:
+        world.ask("reload")  # else it is asked every minute
+    world.settle(30)
+    shows(world, lambda found: found[world.feeder.address]["up"] is True, "the feeder up again")
 
 
 def routes(status: dict[str, Any]) -> int:

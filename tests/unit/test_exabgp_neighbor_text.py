@@ -2,7 +2,15 @@
 
 import pytest
 
-from rtrd.exabgp.neighbor_text import Agreement, ExtensiveReader, InExtensive, PathIds, SessionRow, SummaryReader
+from rtrd.exabgp.neighbor_text import (
+    Agreement,
+    ExtensiveReader,
+    InExtensive,
+    PathIds,
+    SessionRow,
+    SummaryReader,
+    UpFor,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,8 +63,15 @@ def extensive(address: str, state: str, local: str, remote: str, column: str) ->
 def read(version: str, *words: str) -> list[InExtensive]:
     reader = ExtensiveReader()
     lines = (reader.read(line, version) for line in extensive("127.0.0.2", *words))
-    said = [one for one in lines if not isinstance(one, Agreement)]
+    said = [one for one in lines if not isinstance(one, (Agreement, UpFor))]
     return [one for one in said if one is not None]
+
+
+@pytest.mark.parametrize(("state", "said"), [("established", [UpFor(0)]), ("idle", [])])
+def test_a_session_that_is_up_for_less_than_a_second_is_listed_as_down_for_none(state: str, said: list[UpFor]) -> None:
+    reader = ExtensiveReader()
+    lines = extensive("127.0.0.2", state, "disabled", "n/a", "disabled")
+    assert [one for line in lines if isinstance(one := reader.read(line, "5.0.15"), UpFor)] == said
 
 
 @pytest.mark.parametrize(

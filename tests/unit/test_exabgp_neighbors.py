@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from rtrd.exabgp.neighbor_text import SessionRow
-from rtrd.exabgp.neighbors import ANOTHER, Findings, Known, Neighbors, Told
+from rtrd.exabgp.neighbors import Findings, Known, Neighbors, Told
 
 A, B, C = "192.0.2.1", "192.0.2.2", "2001:db8::1"
 LOCAL, OTHER = "192.0.2.254", "192.0.2.253"
@@ -36,7 +36,7 @@ class Story(Neighbors):
         known: Iterable[str] = (),
     ) -> Findings:
         """A list as it is answered: who is up for 100 s, who is down; and the summary behind it."""
-        self.list_begins()
+        self.list_begins(self.now)
         for address in up:
             self.row(address, 100)
         for address in down:
@@ -53,7 +53,7 @@ class Story(Neighbors):
         return self.list_over(Known(list(known), ()), self.now, whole=whole, summary=True)
 
     def configuration(self, *addresses: str, summary: Iterable[str] = ()) -> Findings:
-        self.list_begins()
+        self.list_begins(self.now)
         for address in addresses:
             self.configured(address)
         self.sums_up(summary)
@@ -72,7 +72,7 @@ def test_until_something_is_said_nothing_is_known(told: Story) -> None:
 def test_the_time_of_an_event_stays_and_a_list_does_not_change_it(told: Story) -> None:
     told.says(A, up=True)
     told.now += 60
-    told.list_begins()
+    told.list_begins(told.now)
     told.row(A, 59)  # whole seconds, and read late
     assert told.ends() == NOTHING
     assert (told.up(A), told.since(A)) == (True, 1000)
@@ -85,7 +85,7 @@ def test_the_time_of_an_event_stays_and_a_list_does_not_change_it(told: Story) -
 
 
 def test_a_list_tells_since_when_or_that_it_is_up_at_least_since_now(told: Story) -> None:
-    told.list_begins()
+    told.list_begins(told.now)
     told.row(A, 100)
     told.listed(SessionRow(B, established=True, local=LOCAL), told.now)
     assert [told.since(one) for one in (A, B)] == [900, 1000]
@@ -102,7 +102,7 @@ def test_a_summary_alone_says_who_is_up(told: Story) -> None:
 def test_an_event_is_newer_than_the_list_that_had_begun(told: Story) -> None:
     told.says(A, up=True)
     told.says(B, up=False)
-    told.list_begins()
+    told.list_begins(told.now)
     told.says(A, up=False)
     told.says(B, up=True)
     told.row(A, 100)
@@ -132,14 +132,17 @@ def test_a_session_that_came_up_without_an_event_is_suspected_first(told: Story)
 def test_another_session_than_the_one_that_was_known(told: Story) -> None:
     told.list(A)
     told.now += 200
-    told.list_begins()
+    told.list_begins(told.now)
     told.row(A, 200)
     assert told.ends().again == [A]
     assert (told.since(A), A in told.untold) == (1000, True)
-    told.now += ANOTHER
-    told.list_begins()
+    told.list_begins(told.now)
+    told.now += 60
     told.row(A, 200)
     assert told.ends().again == [], "a list may be read late"
+    told.list_begins(told.now)
+    told.row(A, 257)
+    assert told.ends().again == [A], "that it was read early can't be"
 
 
 def test_who_is_missing_twice_is_no_neighbor_any_more(told: Story) -> None:
@@ -170,7 +173,7 @@ def test_a_list_that_names_nobody_says_nothing(told: Story) -> None:
 
 
 def test_two_sessions_with_one_address(told: Story) -> None:
-    told.list_begins()
+    told.list_begins(told.now)
     told.row(A, local=LOCAL)
     told.row(A, 100, local=OTHER)
     assert told.ends() == NOTHING
@@ -179,14 +182,14 @@ def test_two_sessions_with_one_address(told: Story) -> None:
     assert told.up(A) is False
     told.says(A, up=True, local=LOCAL)
     assert {local: one.up for local, one in told.sessions(A).items()} == {LOCAL: True, OTHER: False}
-    told.list_begins()
+    told.list_begins(told.now)
     told.row(A, 1, local=LOCAL)
     told.ends()
     assert list(told.sessions(A)) == [LOCAL], "the other one is configured no more"
 
 
 def test_the_spelling_does_not_matter(told: Story) -> None:
-    told.list_begins()
+    told.list_begins(told.now)
     told.row("2001:DB8:0:0::1", 100)
     assert told.up(C)
 
@@ -221,7 +224,7 @@ def test_the_configuration_says_who_is_left(told: Story) -> None:
 
 
 def ranged(told: Story, *up: str, down: Iterable[str] = ()) -> Findings:
-    told.list_begins()
+    told.list_begins(told.now)
     told.listed_range(ipaddress.ip_network("192.0.2.0/24"))
     for address in up:
         told.row(address, 100)

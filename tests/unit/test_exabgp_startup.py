@@ -116,7 +116,7 @@ def test_of_a_neighbor_whose_updates_cannot_be_read_no_list_is_believed() -> Non
 def test_of_neighbors_of_one_range_the_list_that_they_share_is_not_believed() -> None:
     """What ExaBGP lists of one of them another one may have sent, or one that left and withdraws nothing any more."""
     story = Story(out("10.0.0.0/8"))
-    story.neighbors.list_begins()
+    story.neighbors.list_begins(1000.0)
     story.neighbors.listed_range(ipaddress.ip_network("127.0.0.0/30"))
     for address, up in ((PEER, True), ("127.0.0.1", False)):
         story.neighbors.listed(SessionRow(address, up, local="127.0.0.9"), 1000.0)
@@ -284,7 +284,7 @@ def test_one_that_cannot_send_again_and_is_not_listed_is_not_waited_for() -> Non
 def test_who_came_by_a_range_is_asked_of_exabgp_whatever_it_has_said_and_nobody_waits_for_it() -> None:
     """ExaBGP hands no route refresh on to it."""
     story = Story()
-    story.neighbors.list_begins()
+    story.neighbors.list_begins(1000.0)
     story.neighbors.listed_range(network := ipaddress.ip_network("127.0.0.0/30"))
     story.neighbors.listed(SessionRow(PEER, established=True, local="127.0.0.9"), 1000.0)
     story.neighbors.list_over(Known((), ()), 1000.0, whole=True, summary=True)

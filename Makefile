@@ -200,7 +200,7 @@ soak: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	RTRD_CFLAGS="$(sanitizers)" $(BIN)/python ffi/build_rov.py $(sanitized)
-	$(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. RTRD_FUZZ=$${RTRD_FUZZ:-20000} \
+	$(seed) $(call preload,asan) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(sanitized):. RTRD_FUZZ=$${RTRD_FUZZ:-20000} \
 	    $(instrumented) tests/fuzz tests/unit/test_aspa_paths.py
 
 # The decoder of BGP UPDATEs under libFuzzer, with sanitizers, and the lines of it that were reached.

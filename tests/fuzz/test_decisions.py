@@ -479,6 +479,12 @@ class Chaos(EngineStory):
         self.engine.previous_run.release()
         self.rest()
         assert self.needless["announce"] == needless, "what was advertised already was announced again"
+        # What was announced meanwhile may be held now: whose it is only the engine can say.
+        for neighbor, route in self.engine.routes():
+            key = Key(neighbor, route.prefix, route.path_id)
+            for receiver, bit in self.engine.receivers.bits.items():
+                if route.advertised & bit:
+                    self.owners[receiver, *world.nlri(key, receiver)] = key
 
     def know(self, *receivers: str) -> None:
         self.world.receivers.update(receivers)

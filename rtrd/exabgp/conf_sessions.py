@@ -9,6 +9,7 @@ from typing import Final
 from rtrd.base.faults import Report
 from rtrd.exabgp.conf_file import Section, last, shown
 from rtrd.exabgp.conf_receivers import ConfiguredSession
+from rtrd.policy import normal
 
 _OFF: Final = ("false", "disable", "disabled")
 _TOLD_APART: Final = "rtrd tells sessions with one address apart by the `local-address`"
@@ -54,7 +55,7 @@ class ConfiguredSessions:
         listen = value("listen")
         index = (peer, local, value("local-as"), value("peer-as"), value("router-id") or local, _families(parts))
         self._only_one(
-            neighbor, (peer, listen) if listen.strip("0") else index, (session.network, _as_address(local)), where
+            neighbor, (peer, listen) if listen.strip("0") else index, (session.network, normal(local)), where
         )
         return session._replace(only_waits=is_passive and not listen.strip("0"))
 
@@ -91,14 +92,6 @@ class ConfiguredSessions:
         elif near is not neighbor:
             what = f"a neighbor with this address and `local-address` is on line {near.line}, too: {_TOLD_APART}"
             self._report(neighbor.line, f"{where}: {what}", "warning")
-
-
-def _as_address(text: str) -> str:
-    """Spell an address in the one way; what is none stays."""
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return text
 
 
 def _families(parts: Sequence[Section]) -> str:

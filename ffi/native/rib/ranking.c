@@ -115,12 +115,6 @@ uint32_t ranking_best(const struct throng *throng, const struct ranking *ranking
 
 /* ---- ranks --------------------------------------------------------------------------------------------------- */
 
-static uint64_t receivers_of(const struct rib *rib, const struct throng *throng, bool plain)
-{
-    uint64_t receivers = rib->plain[family_at(throng->prefix.family)];
-    return (plain ? receivers : ~receivers) & ~rib->forgotten;
-}
-
 static void push(struct ranking *ranking, bool demanding, uint32_t slot)
 {
     uint32_t *next = demanding ? &ranking->at[slot].demanding : &ranking->at[slot].heard;
@@ -147,7 +141,7 @@ static void rank(const struct rib *rib, const struct throng *throng, struct rank
     if (!plain && (route->bits & HAS_PATH_ID))
         return;
     struct ranked *ranked = &ranking->at[slot];
-    uint64_t ours = receivers_of(rib, throng, plain), receivers = 0, degree = ranked->degree;
+    uint64_t ours = receivers_of(rib, throng->prefix.family, plain), receivers = 0, degree = ranked->degree;
     enum action action = route_gone(rib, route) ? ACTION_OBSERVE : route_action(rib, number);
     if (action == ACTION_ANNOUNCE && (receivers = route_receivers(rib, number) & ours))
         degree = route_degree(rib, number);
@@ -211,7 +205,7 @@ static bool build(struct rib *rib, const struct throng *throng, struct ranking *
 void ranking_tidy(struct rib *rib, struct throng *throng, bool plain)
 {
     struct ranking *ranking = &throng->rankings[plain];
-    uint64_t ours = receivers_of(rib, throng, plain);
+    uint64_t ours = receivers_of(rib, throng->prefix.family, plain);
     for (uint32_t *link = &ranking->heard; *link != LIST_END; rib->looked++) {
         uint32_t slot = *link, number = throng->routes[slot].number;
         if (number != SLOT_REMOVED && (route_at(rib, number)->advertised & ours)) {

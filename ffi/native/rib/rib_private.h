@@ -293,6 +293,13 @@ static inline size_t policy_case(const struct rib *rib, const struct route *rout
            (route->leak ? CASE_LEAK : 0) + (as_set ? CASE_AS_SET : 0);
 }
 
+/* Those that keep one announcement for all routes of a prefix (`plain`), or one for each path. */
+static inline uint64_t receivers_of(const struct rib *rib, uint8_t family, bool plain)
+{
+    uint64_t receivers = rib->plain[family_at(family)];
+    return (plain ? receivers : ~receivers) & ~rib->forgotten;
+}
+
 /* throngs.c: prefixes with many routes; throngs.h */
 void throngs_free(struct rib *rib);
 uint64_t throngs_memory(const struct rib *rib);

@@ -19,23 +19,11 @@ struct group {
     struct ranking *ranking;     /* of its routes; NULL: they are looked at one after the other */
 };
 
-static uint64_t receivers_of(const struct rib *rib, uint32_t number, bool plain)
-{
-    uint64_t receivers = rib->plain[family_at(route_family(number))];
-    return (plain ? receivers : ~receivers) & ~rib->forgotten;
-}
-
-static struct throng *throng_of_route(const struct rib *rib, uint32_t number)
-{
-    struct prefix prefix = route_prefix(rib, number);
-    return throng_of(rib, &prefix);
-}
-
 /* `throng`: of the routes of its prefix, or NULL. */
 static struct group group_of(struct rib *rib, uint32_t number, uint32_t chain, struct throng *throng, bool plain)
 {
     const struct route *route = route_at(rib, number);
-    struct group group = {.receivers = receivers_of(rib, number, plain),
+    struct group group = {.receivers = receivers_of(rib, route_family(number), plain),
                           .chain = chain,
                           .path_id = route_path_id(rib, number),
                           .plain = plain,
@@ -356,7 +344,7 @@ bool emission_next(struct rib *rib, uint32_t number, uint32_t chain, struct emis
     struct throng *throng = throng_of_route(rib, number);
     uint64_t receivers = throng ? ~UINT64_C(0) : concerned(rib, chain);
     for (int plain = 0; plain < 2; plain++) {
-        if (!(receivers_of(rib, number, plain != 0) & receivers))
+        if (!(receivers_of(rib, route_family(number), plain != 0) & receivers))
             continue;
         struct group group = group_of(rib, number, chain, throng, plain != 0);
         if (group_emission(rib, &group, out))

@@ -56,6 +56,11 @@ static inline struct throng *throng_of(const struct rib *rib, const struct prefi
 {
     return rib->throngs.n ? throng_among(rib, prefix) : NULL;
 }
+static inline struct throng *throng_of_route(const struct rib *rib, uint32_t number)
+{
+    struct prefix prefix = route_prefix(rib, number);
+    return throng_of(rib, &prefix);
+}
 
 /* The routes of a prefix from `first` on get an index, unless there is no memory for it, or they have one. */
 void throng_begin(struct rib *rib, const struct prefix *prefix, uint32_t first);

@@ -55,10 +55,7 @@ static void count_kept_back(const struct rib *rib, uint32_t number)
 
 void route_rank(struct rib *rib, uint32_t number)
 {
-    if (rib->throngs.n == 0)
-        return;
-    struct prefix prefix = route_prefix(rib, number);
-    struct throng *throng = throng_of(rib, &prefix);
+    struct throng *throng = throng_of_route(rib, number);
     if (throng)
         throng_rank(rib, throng, number);
 }

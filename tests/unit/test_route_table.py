@@ -7,7 +7,7 @@ from functools import cache
 from ipaddress import IPv4Address
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -443,6 +443,12 @@ STEPS = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(plain=st.sampled_from([0, 0b101, 0b111]), policy=st.sampled_from(POLICIES), rounds=st.booleans(), steps=STEPS)
+@example(
+    plain=0,
+    policy=DROP_INVALID,
+    rounds=False,
+    steps=[(1, None, b"a", True), (0, None, b"b", False), (1, None, None, False)],
+)  # what goes is withdrawn with what must not come
 def test_an_index_of_a_prefix_changes_nothing_of_what_is_said(
     plain: int,
     policy: Policies,

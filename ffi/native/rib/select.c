@@ -258,15 +258,16 @@ static uint64_t held(struct rib *rib, const struct group *group)
 static uint32_t next_withdrawn(struct rib *rib, const struct group *group, uint64_t kept, bool previous_run,
                                uint64_t *lost)
 {
-    FOR_HEARD (i) {
-        if (of_previous_run(rib, route_at(rib, i)) == previous_run && (*lost = to_withdraw(rib, group, i, kept)))
-            return i;
-    }
+    /* Those that demand it first: what they withdraw need not be withdrawn for what was advertised there. */
     for (uint32_t slot; group->ranking && !previous_run && (slot = group->ranking->demanding) != LIST_END;) {
         uint32_t number = group->throng->routes[slot].number;
         if ((*lost = to_withdraw(rib, group, number, kept)))
             return number;
         ranking_tidy(rib, group->throng, group->plain); /* it demands nothing any more */
+    }
+    FOR_HEARD (i) {
+        if (of_previous_run(rib, route_at(rib, i)) == previous_run && (*lost = to_withdraw(rib, group, i, kept)))
+            return i;
     }
     return NO_ROUTE;
 }

@@ -10,6 +10,8 @@ from rtrd.bmp.router import BMPRouter
 
 WORK: Final = 2000
 """Routes that are looked at in one turn."""
+SILENT: Final = 60.0
+"""Seconds without a word of any neighbor, though a router tells of each when it connects (RFC 7854 section 3.3)."""
 PEERS: Final = 100
 """Peers whose routes stayed, and that end in one turn."""
 
@@ -31,6 +33,8 @@ class KeptRouter:
         """`name`: as it calls itself; `host`: where it connects from. `wall`: gives Unix time."""
         self.name, self.host = name, host
         self.connected = True
+        self.since = wall()
+        """When it connected (Unix time)."""
         self._home = home
         self._wall = wall
         self._loop = asyncio.get_running_loop()
@@ -50,7 +54,13 @@ class KeptRouter:
     def back(self) -> None:
         """Take note that it is connected again."""
         self.connected = True
+        self.since = self._wall()
         self.router.back()
+
+    def is_silent(self) -> bool:
+        """Tell whether it is connected, and has told of no neighbor although it had the time."""
+        silent = self.connected and not self.router.tells_of_neighbors
+        return silent and self._wall() - self.since >= SILENT
 
     def forget(self) -> None:
         """Let go of it and its routes."""

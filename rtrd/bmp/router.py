@@ -119,6 +119,8 @@ class BMPRouter:
         """Peer Ups beyond MOST_PEERS."""
         self.lost_since: float | None = None
         """Since when it tells nothing (Unix time); None: it is connected."""
+        self.tells_of_neighbors = False
+        """Whether it has told of one since it connected."""
         self._stale: dict[Peer, float] = {}
         """Peers of a lost connection that were not told again: until when their routes stay."""
         self._statistics: dict[Peer, dict[str, int]] = {}
@@ -146,6 +148,7 @@ class BMPRouter:
             self.malformed[str(error)] += 1
 
     def _of_peer(self, kind: Kind, header: PeerHeader, rest: bytes, now: float) -> None:
+        self.tells_of_neighbors = True
         if kind is Kind.ROUTE_MONITORING:
             self._routes(header, update(rest), now)
         elif kind is Kind.PEER_UP:
@@ -218,6 +221,7 @@ class BMPRouter:
     def lost(self, now: float, until: float) -> None:
         """Take note that its connection is lost (`now`: Unix time): its routes stay until `until`, of another clock."""
         self.lost_since = now
+        self.tells_of_neighbors = False
         for peer in {*self.neighbors.told, *(peer for peer, _ in self._ribs)}:
             self._stale.setdefault(peer, until)
         self._statistics.clear()

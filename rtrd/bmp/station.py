@@ -243,10 +243,13 @@ class Station:
                 what = f"router {name} tells of more peers by BMP than one may have: some are left out"
                 yield Problem(what, None, "warning", f"bmp peers {name}")
         for kept in self._kept:
+            name = kept.router.engine.name
             if not kept.connected:
-                name = kept.router.engine.name
                 what = f"router {name} has lost its BMP connection: its routes are those of then"
                 yield Problem(what, kept.router.lost_since, "warning", f"bmp lost {name}")
+            elif kept.is_silent():
+                what = f"router {name} is connected by BMP, but tells of no neighbor; BIRD 3 needs new sessions for it"
+                yield Problem(what, kept.since, "warning", f"bmp silent {name}")
 
 
 def _named(acceptors: list[Acceptor]) -> list[str]:

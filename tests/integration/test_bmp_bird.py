@@ -1,7 +1,12 @@
-"""BIRD 3 of Debian 13 tells its routes by BMP: as many of them are invalid as the audit by its control socket finds."""
+"""BIRD 3 of Debian 13 tells its routes by BMP: as many of them are invalid as the audit by its control socket finds.
+
+It (3.1.8) tells a station only of sessions that come up while that is connected; what was up before it never tells.
+"""
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +15,7 @@ from rtrd.demo.routers import ExaBGP, Neighbor
 from rtrd.demo.routes import FEEDER_ASN, HIJACKER, internet, validity
 from tests.lab.daemons import Daemon
 from tests.lab.debian_programs import debian, within
-from tests.lab.programs import rtrd
+from tests.lab.programs import rtrd, run
 from tests.lab.stayrtr import StayRTR
 from tests.lab.wait import wait_until
 
@@ -40,7 +45,13 @@ class Bird(Process):
         (folder / "bird.conf").write_text(CONFIG.replace("PORT", str(port)).replace("STATION", str(station)))
         root, words = debian("trixie", "bird3"), ("-f", "-c", "/mnt/bird.conf", "-s", "/mnt/bird.ctl")
         super().__init__("bird", within(root, folder, "bird", *words), folder)
-        self.port = port
+        self.port, self.folder = port, folder
+
+    def control(self, *words: str) -> str:
+        """Tell it something by birdc; give what that answers, with BIRD's version."""
+        done = run(*within(debian("trixie", "bird3"), self.folder, "birdc", "-s", "/mnt/bird.ctl", *words))
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
 
 def test_both_ways_find_the_same_invalid_routes(lab: Lab, tmp_path: Path) -> None:
@@ -49,7 +60,12 @@ def test_both_ways_find_the_same_invalid_routes(lab: Lab, tmp_path: Path) -> Non
     cache = lab.start(StayRTR(lab.folder, all_of_it.vrps))
     daemon = lab.start(Daemon(lab.folder, [cache], settings={"bmp": {"listen": ["127.0.0.1:0"]}}))
     daemon.wait_vrps(len(all_of_it.vrps))
-    station = int((daemon.status() or {})["bmp"]["listening"][0].rpartition(":")[2])
+
+    def of_station() -> dict[str, Any]:
+        found: dict[str, Any] = (daemon.status() or {})["bmp"]
+        return found
+
+    station = int(of_station()["listening"][0].rpartition(":")[2])
 
     def started(port: int) -> Bird:
         bird = lab.start(Bird(tmp_path, port, station))
@@ -57,6 +73,7 @@ def test_both_ways_find_the_same_invalid_routes(lab: Lab, tmp_path: Path) -> Non
         return bird
 
     bird = on_free_port(ADDRESS, started)
+    wait_until(lambda: of_station()["routers"] == 1, "BIRD at the station")
     static = [route.exabgp() for route in all_of_it.routes]
     feeder = ExaBGP(lab.folder, name="feeder", address=FEEDER, asn=FEEDER_ASN, static=static)
     feeder.neighbors = [Neighbor(address=ADDRESS, asn=65000, port=bird.port)]
@@ -77,3 +94,11 @@ def test_both_ways_find_the_same_invalid_routes(lab: Lab, tmp_path: Path) -> Non
         expected = {route.prefix: validity(route, now.vrps) for route in now.routes}
         wait_until(lambda: by_bmp() == expected, "the routes by BMP")  # noqa: B023
         assert by_audit() == {prefix for prefix, found in expected.items() if found == "invalid"}
+
+    answer = bird.control("restart", "bmp1")  # as when rtrd restarts: BIRD connects again
+    wait_until(lambda: of_station()["terminated"] and of_station()["routers"] == 1, "BIRD at the station again")
+    connected = time.monotonic()
+    while "3.1.8" in answer and time.monotonic() - connected < 1:
+        assert by_bmp() == {}, "it tells of sessions that were up: docs/bird.md, docs/bmp.md say that it does not"
+    bird.control("restart", "upstream")
+    wait_until(lambda: by_bmp() == expected, "the routes of a new session")

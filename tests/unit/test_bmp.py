@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtrd.base.registry import Registry
 from rtrd.bmp import messages
 from rtrd.bmp.messages import Frames, FramingError, MalformedError, sys_name
 from rtrd.bmp.router import LEFT_OUT, BMPRouter
-from rtrd.config import NeighborConfig
+from rtrd.bmp.station import Station
+from rtrd.config import BMP, NeighborConfig
 from rtrd.config.types import NeighborMatch
 from rtrd.policy import Policy
 from rtrd.rib.engine import Engine
@@ -62,6 +65,16 @@ class Story:
         )
 
 
+class Home:
+    """What keeps the routers of a station."""
+
+    def monitor(self, name: str, work: Callable[[], None]) -> BMPRouter:
+        return BMPRouter(Engine(name, VRPSet(), Policy()), work)
+
+    def unmonitor(self, router: BMPRouter) -> None:
+        """Forget it: nobody else knows it here."""
+
+
 def a_session() -> Story:
     story = Story()
     story.says(bmp.initiation("r"), up(A, OURS, open_message(64501)))
@@ -80,6 +93,36 @@ def test_a_peers_routes_come_and_go() -> None:
     story.says(bmp.down(A))
     assert story.routes() == []
     assert (story.router.neighbors.up("192.0.2.1"), story.router.neighbors.since("192.0.2.1")) == (False, NOW)
+
+
+async def test_a_router_that_tells_of_no_neighbor_for_a_minute_is_a_problem() -> None:
+    """BIRD 3.1.8 does that when its sessions were up before the station."""
+    now = NOW
+    registry = Registry()
+    station = Station(BMP(stale_time=3600), Home(), lambda: now)
+    station.register(registry)
+    kept = station.router("bird", "192.0.2.9")
+
+    def problems() -> list[tuple[str, float | None]]:
+        return [(problem.what, problem.since) for problem in registry.problems()]
+
+    now += 59
+    assert problems() == []
+    now += 1
+    silent = "router bird is connected by BMP, but tells of no neighbor; BIRD 3 needs new sessions for it"
+    assert problems() == [(silent, NOW)]
+    frames = Frames()
+    frames.add(up(A, OURS, open_message(64501)))
+    kept.router.take(*(frames.next() or (0, b"")), now)
+    assert problems() == []
+    kept.lost(3600, lambda: None)
+    assert [what for what, _ in problems()] == ["router bird has lost its BMP connection: its routes are those of then"]
+    now += 1
+    assert station.router("bird", "192.0.2.9") is kept
+    now += 59
+    assert problems() == []  # it has a minute again
+    now += 1
+    assert problems() == [(silent, NOW + 61)]
 
 
 def test_what_is_told_of_one_peer_leaves_the_others_alone() -> None:

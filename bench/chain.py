@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import yaml
 
-from bench import lines
+from bench import first_round, lines
 from bench.pipe import TAGGING, Usage, children
 from bench.report import Comparison, interleaved
 from bench.scripted_cache import HOST, ScriptedCache
@@ -59,14 +59,15 @@ PARTS = (
     "rtrd's own part is most of the difference: it decodes, judges and keeps each route, and words each attribute set."
     " With 4.2.21 1.7 us a route at 100 routes a set and 6 at 7, the helper's 0.5 and 3."
 )
+AS_THEY_COME = "settings as they come, parsed"
+BEFORE = f"{AS_THEY_COME}, with the first round's rtrd"
 SINCE = (
-    "Both rows are of one rtrd, and have what it saves ExaBGP whatever the settings: fewer commands, and on 5.0.15"
-    " attributes as octets. The first round's rtrd (8e04566) with the settings as they came, beside this one with those"
-    " recommended, in turn on one machine (20,000 routes, 2026-11-27): ExaBGP 5.0.15 669 us a route beside 231, 2.9"
-    " times; 4.2.21 467 beside 93, 5.0 times."
+    "This rtrd saves ExaBGP much whatever the settings: it writes fewer commands, and to 5.0.15 attributes as octets."
+    f" The first round's rtrd (`git archive {first_round.COMMIT}`, built by bench/first_round.py) does neither."
 )
 CHEAPER = {"5.0.15": 1 / 1.7, "4.2.21": 1 / 1.4}
-"""What ExaBGP may need at most with the settings that docs/exabgp.md recommends, beside those that it comes with."""
+"""What ExaBGP may need at most with this rtrd and the settings that docs/exabgp.md recommends, beside the first round's
+rtrd with those that it comes with."""
 
 
 class Work:
@@ -239,9 +240,18 @@ def measured(
     return interleaved(rounds, {name: partial(seconds, name) for name in runs}), cpu
 
 
-def run_rtrd(work: Work, version: str, port: int, settings: Settings = BEST_SETTINGS, vrps: int = 0) -> Took:
-    """As the process: rtrd with the cache of a port, once it has so many VRPs."""
-    command = [find_program("rtrd", "make venv"), "run", "-c", str(work.configuration(port)), "--exabgp"]
+def run_rtrd(
+    work: Work,
+    version: str,
+    port: int,
+    settings: Settings = BEST_SETTINGS,
+    *,
+    vrps: int = 0,
+    program: Path | None = None,
+) -> Took:
+    """As the process: rtrd with the cache of a port, once it has so many VRPs; `program`: another rtrd than this."""
+    rtrd = find_program("rtrd", "make venv") if program is None else str(program)
+    command = [rtrd, "run", "-c", str(work.configuration(port)), "--exabgp"]
     ready = partial(_wait_ready, work.folder / "rtrd.sock", vrps=vrps)
     return Chain([work], version, settings).run(shlex.join(command), ready)
 
@@ -284,7 +294,8 @@ def measure(setting: Setting) -> list[Comparison]:
         for version in BEST:
             for share in SHARES:
                 found += _beside_helpers(setting, Work(setting.folder, count, share), version, cache.port)
-            found.append(_settings(setting, Work(setting.folder, count, SHARES[0]), version, cache.port))
+            fewer = Work(setting.folder, max(1, count // 5), SHARES[0])
+            found.append(_settings(setting, fewer, version, cache.port))
             found.append(_two_routers(setting, count, version, cache.port))
     return found
 
@@ -319,19 +330,26 @@ def _beside_helpers(setting: Setting, work: Work, version: str, port: int) -> li
 
 def _settings(setting: Setting, work: Work, version: str, port: int) -> Comparison:
     print(f"CPU of ExaBGP {version} by its settings, us a route", flush=True)
+    as_they_come = partial(run_rtrd, work, version, port, settings=DEFAULT_SETTINGS)
     measures = {
         "settings as docs/exabgp.md recommends": partial(_exabgp, partial(run_rtrd, work, version, port)),
-        "settings as they come, parsed": partial(
-            _exabgp, partial(run_rtrd, work, version, port, settings=DEFAULT_SETTINGS)
-        ),
+        AS_THEY_COME: partial(_exabgp, as_they_come),
     }
+    notes = [SINCE]
+    if not setting.short:
+        try:
+            measures[BEFORE] = partial(_exabgp, partial(as_they_come, program=first_round.program()))
+        except first_round.NotBuiltError as error:
+            notes.append(f"It could not be built here, so the target is left open: {error}")
     rounds = interleaved(setting.rounds, measures)
     note = (
         f"{work.count:,} routes with rtrd, {work.share} with the same attribute set. Recommended: packets mode, log"
         " level WARNING, `adj-rib-in false` where neighbors refresh, no UPDATEs of a neighbor that only receives."
     )
     name = f"CPU of ExaBGP {version} by its settings"
-    return Comparison(name, "us a route", rounds, "settings as they come, parsed", CHEAPER[version], [note, SINCE])
+    has_before = BEFORE in measures
+    against, most = (BEFORE, CHEAPER[version]) if has_before else (AS_THEY_COME, None)
+    return Comparison(name, "us a route", rounds, against, most, [note, *notes])
 
 
 def _two_routers(setting: Setting, count: int, version: str, port: int) -> Comparison:

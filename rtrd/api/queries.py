@@ -138,8 +138,7 @@ class VRPQueries:
         prefix, said = parse_prefix(given["prefix"]), parse_asn(given["asn"])
         question = path_query.read(request.query)
         asn = said if question is None else origin_of(question.path, said)
-        if not self._vrp_set.usable:
-            raise NotReadyError("no VRP set is usable yet: no cache has answered")
+        self._check_usable()
         covering = self._vrp_set.covering(str(prefix))
         explained = explain(prefix, asn, (found.vrp for found in covering))
         asserted = [found.vrp for found in covering if found.sources >> SLURM & 1]
@@ -158,6 +157,10 @@ class VRPQueries:
         if question is not None:
             explained["path"] = self._paths.answer(question)
         return json(explained)
+
+    def _check_usable(self) -> None:
+        if not self._vrp_set.usable:
+            raise NotReadyError("no VRP set is usable yet: no cache has answered")
 
     def _by_slurm(self, asserted: list[VRP], filtered: list[VRP]) -> dict[str, Any]:
         """Say which exempt, assertion or filter brought each VRP or took it away; of many the first."""
@@ -180,6 +183,7 @@ class VRPQueries:
 
     async def _vrp_file(self, request: web.Request) -> web.StreamResponse:
         prefix, selected = wanted_prefix(request), selection.read(request)
+        self._check_usable()  # who fetches VRP files would take an empty one for the RPKI
         keys = sorted(self._keys.effective) if prefix is None and selected.router_keys else []
         listing = await self._listings.take(None if prefix is None else str(prefix))
         chosen_keys = key_entries(key for key in keys if selected.all or key.asn in selected.asns)

@@ -366,10 +366,12 @@ def test_a_vrp_file_has_the_router_keys(served: Running) -> None:
     assert set(get(served, "/json?prefix=198.51.100.0/24")) == {"roas"}
 
 
-def test_validity_before_a_set_is_usable_is_503(served: Running) -> None:
+def test_validity_and_vrp_files_before_a_set_is_usable_are_503(served: Running) -> None:
     served.daemon.vrp_set.usable = False
     why = "no VRP set is usable yet: no cache has answered"
-    assert request(served, "GET", "/api/v1/validity/AS1/192.0.2.0/24") == (503, {"error": why})
+    files = ("/json", "/json?prefix=192.0.2.0/24", "/json?exclude=routeOrigins")
+    for path in ("/api/v1/validity/AS1/192.0.2.0/24", *files):
+        assert request(served, "GET", path) == (503, {"error": why})
 
 
 def test_a_part_of_the_vrp_file_as_routinator_gives_it(served: Running) -> None:

@@ -66,5 +66,21 @@ def test_what_the_package_carries_is_pinned_with_hashes() -> None:
     names = {name.lower().replace("_", "-") for name in pinned}
     settings = ConfigParser()
     settings.read(ROOT / "setup.cfg")
-    wanted = settings["options"]["install_requires"] + settings["options.extras_require"]["systemd"]
+    wanted = settings["options"]["install_requires"]
     assert {re.split("[>=]", line)[0].lower().replace("_", "-") for line in wanted.split()} <= {*names, "rtrlib"}
+
+
+def control(field: str) -> set[str]:
+    """The packages that a field of debian/control names."""
+    text = (ROOT / "debian" / "control").read_text()
+    (value,) = re.findall(rf"^{field}: (.*(?:\n .*)*)", text, re.MULTILINE)
+    names = {word.split("(")[0].strip() for word in value.split(",")}
+    return {name for name in names if not name.startswith("$")}
+
+
+def test_what_the_build_runs_and_asks_for_is_installed_for_it() -> None:
+    """On a Debian with git and make alone: the build has the program print its completions, with what it imports."""
+    lists = dict(re.findall(r"^(\w+)=\((.*)\)$", (ROOT / ".ci" / "packages").read_text(), re.MULTILINE))
+    brought = {*lists["build"].split(), *lists["deb"].split(), "debhelper-compat"}
+    assert control("Depends") <= control("Build-Depends")
+    assert control("Build-Depends") <= brought

@@ -224,7 +224,7 @@ clean:
 define install
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	rm -f _*.so ffi/_*.so
-	$(BIN)/pip install -q --disable-pip-version-check --use-pep517 -e ./ffi -e '.[systemd,$(1)]'
+	$(BIN)/pip install -q --disable-pip-version-check --use-pep517 -e ./ffi -e '.[$(1)]'
 endef
 
 $(VENV)/.demo: $(packaging) $(native) | packages-demo

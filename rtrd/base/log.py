@@ -44,13 +44,10 @@ def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None
     `auto` is JSON if the environment has RTRD_LOG=json, else entries with fields if stderr is the systemd journal, else
     text for people, colored on a terminal. A level is a name of the standard library's logging.
     """
-    send = (
-        systemd_journal.sender() if style == "journal" or (style == "auto" and systemd_journal.is_journal(fd)) else None
-    )
     if style == "auto" and os.environ.get("RTRD_LOG") == "json":
         style = "json"
-    elif style in {"auto", "journal"}:
-        style = "human" if send is None else "journal"
+    elif style == "auto":
+        style = "journal" if systemd_journal.is_journal(fd) else "human"
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
@@ -64,7 +61,7 @@ def setup(style: Format = "auto", level: str = "info", fd: int = STDERR) -> None
             *_renderers(style, colors=os.isatty(fd)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=_Writer(fd) if send is None or style != "journal" else systemd_journal.JournalWriter(send),
+        logger_factory=systemd_journal.JournalWriter() if style == "journal" else _Writer(fd),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

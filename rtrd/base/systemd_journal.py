@@ -1,21 +1,26 @@
 """Logs as entries of the systemd journal, with fields of their own.
 
-systemd-python does the sending. It would wait for a journal that doesn't read, and with it the routers: so the
-journal's socket is asked before, and what it has no room for is lost and counted, as on stderr.
+The journal's socket takes an entry as a datagram, or, if that is too long, as a sealed file. Nobody waits for a journal
+that doesn't read, or the routers would wait with it: what it has no room for is lost and counted, as on stderr.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import re
-import select
 import socket
-from collections.abc import Callable, Mapping
+from array import array
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rtrd.base.log_values import field
 
 SOCKET: Final = "/run/systemd/journal/socket"
+
+SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+"""What the journal wants of a file: that nobody changes it any more."""
 
 PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 """syslog(3)."""
@@ -34,24 +39,13 @@ def is_journal(fd: int, environment: Mapping[str, str] = os.environ) -> bool:
     return (device, inode) == (str(status.st_dev), str(status.st_ino))
 
 
-def sender() -> Callable[..., object] | None:
-    """Give systemd-python's sendv; None where it is not installed."""
-    try:
-        from systemd.journal import sendv  # type: ignore[import-untyped,import-not-found,unused-ignore] # noqa: PLC0415
-    except ImportError:
-        return None
-    send: Callable[..., object] = sendv
-    return send
-
-
 class JournalWriter:
     """Takes what structlog made of an event; also the factory that structlog asks for one."""
 
-    def __init__(self, send: Callable[..., object], path: str = SOCKET) -> None:
-        """`send` takes fields, each `NAME=VALUE`; `path`: the socket that it sends to."""
-        self._send = send
+    def __init__(self, path: str = SOCKET) -> None:
+        """`path`: the journal's socket."""
         self._path = path
-        self._probe: socket.socket | None = None
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._lost = 0
 
     def __call__(self, *_args: object) -> JournalWriter:
@@ -60,35 +54,46 @@ class JournalWriter:
 
     def msg(self, **fields: str) -> None:
         """Send one entry, or count it as lost."""
-        if not self._room():
-            self._lost += 1
-            return
         if self._lost:
-            lost, self._lost = self._lost, 0
-            self.msg(MESSAGE=f"{lost} log entries were lost: the journal did not read them", PRIORITY="4")
-        try:
-            self._send(*(f"{name}={value}" for name, value in fields.items()))
-        except OSError:  # the journal is restarted: nowhere is left to say so
+            told = f"{self._lost} log entries were lost: the journal did not read them"
+            if not self._sent({"MESSAGE": told, "PRIORITY": "4"}):
+                self._lost += 1
+                return
+            self._lost = 0
+        if not self._sent(fields):
             self._lost += 1
 
     debug = info = warning = error = critical = exception = fatal = failure = err = warn = log = msg
 
-    def _room(self) -> bool:
-        """Tell whether the journal takes an entry now: poll(2) of a connected socket sees the other's queue."""
+    def _sent(self, fields: Mapping[str, str]) -> bool:
+        """Tell whether the journal has taken an entry; one that is restarted takes none."""
+        entry = b"".join(_encoded(name, value) for name, value in fields.items())
         try:
-            if self._probe is None:
-                self._probe = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-                self._probe.connect(self._path)
-            poll = select.poll()
-            poll.register(self._probe, select.POLLOUT)
-            events = poll.poll(0)
+            self._socket.sendto(entry, self._path)
+        except OSError as error:
+            return error.errno in {errno.EMSGSIZE, errno.ENOBUFS} and self._sent_as_file(entry)
+        return True
+
+    def _sent_as_file(self, entry: bytes) -> bool:
+        """Hand over an entry that is longer than a datagram may be, such as one with a long traceback."""
+        try:
+            with os.fdopen(os.memfd_create("entry", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "wb") as file:
+                file.write(entry)
+                file.flush()
+                fcntl.fcntl(file, fcntl.F_ADD_SEALS, SEALS)
+                handed = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [file.fileno()]))
+                self._socket.sendmsg([], [handed], 0, self._path)  # send_fds of Python 3.11 forgets the address
         except OSError:
-            events = []
-        room = bool(events) and not events[0][1] & (select.POLLERR | select.POLLHUP)
-        if not room and self._probe is not None and (not events or events[0][1] & select.POLLERR):
-            self._probe.close()  # perhaps it is another journal by now
-            self._probe = None
-        return room
+            return False
+        return True
+
+
+def _encoded(name: str, value: str) -> bytes:
+    """Write a field as the journal's native protocol does: a value of several lines has its length before it."""
+    text = value.encode(errors="replace")
+    if b"\n" not in text:
+        return b"%s=%s\n" % (name.encode(), text)
+    return b"%s\n%s%s\n" % (name.encode(), len(text).to_bytes(8, "little"), text)
 
 
 def render(_logger: object, method: str, event: dict[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""sd_notify(3) messages about the daemon. Without systemd-python or a NOTIFY_SOCKET nothing happens.
+"""sd_notify(3) messages about the daemon. Without a NOTIFY_SOCKET nothing happens.
 
 The watchdog is fed from the event loop that reads the routers' pipes: when that loop stops, so does the feeding, and
 systemd ends a process that would hold up its routers.
@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
+
+from rtrd.base import log
 
 STATUS_EVERY: Final = 1.0
 """Seconds between two looks at what the status says."""
 
 
-def _systemd() -> Callable[[str], object] | None:
-    """Give systemd-python's notify; None where it is not installed."""
-    try:
-        from systemd.daemon import notify  # type: ignore[import-untyped,import-not-found,unused-ignore] # noqa: PLC0415 - an extra
-    except ImportError:
-        return None
-    send: Callable[[str], object] = notify
-    return send
+def _sender(address: str) -> Callable[[str], object]:
+    """Give what sends a message to the service manager's socket, as sd_notify(3) does: `@` is for an abstract one."""
+    path = f"\0{address[1:]}" if address.startswith("@") else address
+    # One for all: the watchdog is fed also when descriptors are short.
+    sending = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    return lambda message: sending.sendto(message.encode(), path)
 
 
 class Notifier:
@@ -35,9 +36,12 @@ class Notifier:
         send: Callable[[str], object] | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        """`status` gives one line for people. `send` takes a message; by default systemd-python's."""
+        """`status` gives one line for people. `send` takes a message; by default the service manager's socket."""
+        address = environment.get("NOTIFY_SOCKET")
         self._status = status
-        self._send = (send or _systemd()) if environment.get("NOTIFY_SOCKET") else None
+        self._send = (send or _sender(address)) if address else None
+        self._log = log.get("daemon")
+        self._limiter = log.RateLimiter()
         self._loop = asyncio.get_running_loop()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._said = ""
@@ -67,8 +71,14 @@ class Notifier:
             timer.cancel()
 
     def _tell(self, message: str) -> None:
-        if self._send is not None:
+        if self._send is None:
+            return
+        try:
             self._send(message)
+        except OSError as error:
+            more = self._limiter.rate_limited("unheard")
+            if more is not None:
+                self._log.warning("the service manager can't be told", what=message, reason=error.strerror, **more)
 
     def _say_status(self) -> None:
         if self._send is None:

@@ -17,10 +17,7 @@ from rtrd.cli import DONE, FAILED, CommandError
 from rtrd.commands import common, http_client
 from rtrd.version import __version__
 
-PACKAGES = (
-    *("aiohttp", "cffi", "exabgp", "msgspec", "prometheus_client", "PyYAML", "rich", "shtab", "structlog"),
-    "systemd-python",
-)
+PACKAGES = ("aiohttp", "cffi", "exabgp", "msgspec", "prometheus_client", "PyYAML", "rich", "shtab", "structlog")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tarfile
 import zipfile
@@ -146,6 +147,24 @@ def test_rtrd_brings_rtrlib(clean: Environment, tmp_path: Path) -> None:
     children = clean.python(our_children.START_EACH, *our_children.children())
     assert children.startswith(str(clean.folder))
     deb.serves_many([str(clean.folder / "bin" / "rtrd")], tmp_path)
+    tells_systemd([str(clean.folder / "bin" / "rtrd")], tmp_path)
+
+
+def tells_systemd(argv: list[str], folder: Path) -> None:
+    """Check that the units can start it: they wait for READY=1, which needs no package of its own."""
+    (folder / "rtrd.yaml").write_text(
+        "caches: {groups: [{name: a, preference: 1, servers: [{host: 127.0.0.1, port: 1}]}]}\n"
+        f"control: {folder}/rtrd.sock\n"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(folder / "notify"))
+        manager.settimeout(60)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify")}
+        with subprocess.Popen([*argv, "run", "-c", str(folder / "rtrd.yaml")], env=environment) as daemon:
+            try:
+                assert manager.recv(4096) == b"READY=1"
+            finally:
+                daemon.terminate()
 
 
 def test_sdists_are_whole(clean: Environment) -> None:

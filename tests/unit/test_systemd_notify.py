@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rtrd.base import log
 from rtrd.base.systemd_notify import Notifier, _watchdog
 
 
@@ -66,6 +68,38 @@ def test_the_watchdog_of_another_process_is_not_ours() -> None:
     assert _watchdog({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}) == 0
     assert _watchdog({}) == 0
     assert _watchdog({"WATCHDOG_USEC": "soon"}) == 0
+
+
+async def test_systemd_names_an_abstract_socket_with_an_at() -> None:
+    name = f"rtrd-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"\0{name}")
+        manager.setblocking(False)
+        notifier = Notifier(lambda: "", environment={"NOTIFY_SOCKET": f"@{name}"})
+        notifier.ready()
+        assert heard(manager)[0] == "READY=1"
+        notifier.close()
+
+
+async def test_a_manager_that_is_gone_ends_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log.setup("human")
+    notifier = Notifier(lambda: "", environment={"NOTIFY_SOCKET": str(tmp_path / "none")})
+    notifier.ready()
+    notifier.stopping()
+    assert capfd.readouterr().err.count("the service manager can't be told") == 1
+    notifier.close()
+
+
+async def test_the_manager_hears_of_a_daemon_that_has_no_more_descriptors(manager: socket.socket) -> None:
+    notifier = Notifier(lambda: "")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        notifier.ready()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert heard(manager)[0] == "READY=1"
+    notifier.close()
 
 
 async def test_without_a_manager_nothing_is_said() -> None:

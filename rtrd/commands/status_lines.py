@@ -35,7 +35,7 @@ def not_needed(server: dict[str, Any]) -> str:
 
 
 def faults(server: dict[str, Any]) -> Iterator[str]:
-    """Say what is wrong with a cache; when nothing is, what was."""
+    """Say what is wrong with a cache; when nothing is, what was. One that is not needed now need not be well again."""
     last = server.get("last_fault")
     if server.get("error") is not None:
         yield printable(server["error"])
@@ -43,7 +43,8 @@ def faults(server: dict[str, Any]) -> Iterator[str]:
             if server.get(name) is not None:
                 yield f"{label} {printable(server[name])}"
     elif last is not None:
-        yield f"recovered; at {printable(last['time'])}: {printable(last['why'])}"
+        over = "recovered; at" if server["state"] == "ESTABLISHED" else "not asked again; at"
+        yield f"{over} {printable(last['time'])}: {printable(last['why'])}"
     if server.get("faults"):
         counts = ", ".join(f"{printable(name)} {count}" for name, count in sorted(server["faults"].items()))
         yield f"faults: {counts}"

@@ -65,7 +65,10 @@ class Soak:
         cache.start()
 
     def session_ends(self) -> None:
+        """Not one that comes up: ExaBGP 4.2 never answers who comes again before it has read the KEEPALIVE."""
         speaker = self.random.choice(self.router().speakers)
+        if not speaker.is_taken:
+            return
         speaker.disconnect()
         self.churn()
         speaker.start()

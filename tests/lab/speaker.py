@@ -82,6 +82,8 @@ class Speaker:
         self._thread: threading.Thread | None = None
         self._attributes: dict[bytes, Route] = {}
         self._up = False
+        self.is_taken = False
+        """The router has read our KEEPALIVE, too: it has said what it has, at least End-of-RIB."""
         self._router = ("", 0)
         self._refusal = ""
         """The NOTIFICATION of this connection."""
@@ -225,7 +227,7 @@ class Speaker:
         connection.settimeout(None)
         with self._saying, self._changed:
             self._socket = connection
-            self._up = False
+            self._up = self.is_taken = False
             self._refusal = ""
             self.table.clear()
         capabilities = b"\1\4\0\1\0\1" + b"\1\4\0\2\0\1"
@@ -283,6 +285,7 @@ class Speaker:
             self._up = True
             self.sessions += 1
         elif kind == UPDATE:
+            self.is_taken = True
             self._update(body)
         elif kind == NOTIFICATION:
             self._refusal = f"NOTIFICATION {body[0]}/{body[1]} {body[2:]!r}"

@@ -18,6 +18,8 @@ from rtrd.demo.ports import free_port
 SESSION_SECONDS = 30.0
 SEGMENT = {1: "set", 2: "sequence", 3: "confederation sequence", 4: "confederation set"}
 GOBGP = "as root: apt-get install gobgpd"
+STATISTICS = 15
+"""Seconds between two Statistics Reports; GoBGP takes no fewer."""
 EXABGP_4 = "as root: apt-get install exabgp"
 EXABGP_5 = f"{EXABGP_4}; or, in a clone of the repository: make venv"
 
@@ -259,7 +261,8 @@ class GoBGP(Listening):
         found: dict[str, Any] = {"global": {"config": config}, "neighbors": neighbors}
         if self.station is not None:
             told = {"address": self.station.host, "port": self.station.port, "route-monitoring-policy": "pre-policy"}
-            found["bmp-servers"] = [{"config": told}]
+            # GoBGP notices by writing alone that its station is gone.
+            found["bmp-servers"] = [{"config": {**told, "statistics-timeout": STATISTICS}}]
         return found
 
     def _ask(self, *words: str) -> Any:

@@ -17,13 +17,15 @@ from rtrd.base import log
 
 STATUS_EVERY: Final = 1.0
 """Seconds between two looks at what the status says."""
+AGAIN: Final = 0.1
+"""Seconds until a manager that has no room for a message is told again."""
 
 
 def _sender(address: str) -> Callable[[str], object]:
     """Give what sends a message to the service manager's socket, as sd_notify(3) does: `@` is for an abstract one."""
     path = f"\0{address[1:]}" if address.startswith("@") else address
-    # One for all: the watchdog is fed also when descriptors are short.
-    sending = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    # One for all: the watchdog is fed also when descriptors are short. It doesn't wait: the routers would, too.
+    sending = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     return lambda message: sending.sendto(message.encode(), path)
 
 
@@ -44,6 +46,7 @@ class Notifier:
         self._limiter = log.RateLimiter()
         self._loop = asyncio.get_running_loop()
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._unsaid: dict[str, str] = {}  # the last message of each kind
         self._said = ""
         self._feed_every = _watchdog(environment) / 2
 
@@ -70,15 +73,27 @@ class Notifier:
         for timer in self._timers.values():
             timer.cancel()
 
-    def _tell(self, message: str) -> None:
-        if self._send is None:
-            return
-        try:
-            self._send(message)
-        except OSError as error:
-            more = self._limiter.rate_limited("unheard")
-            if more is not None:
-                self._log.warning("the service manager can't be told", what=message, reason=error.strerror, **more)
+    def _tell(self, message: str, kind: str = "state") -> None:
+        if self._send is not None:
+            self._unsaid.pop(kind, None)
+            self._unsaid[kind] = message
+            self._say(self._send)
+
+    def _say(self, send: Callable[[str], object]) -> None:
+        """Send what is unsaid; a manager that is busy, as at a boot, gets it a little later."""
+        if (timer := self._timers.pop("unsaid", None)) is not None:
+            timer.cancel()
+        for kind, message in list(self._unsaid.items()):
+            try:
+                send(message)
+            except BlockingIOError:
+                self._timers["unsaid"] = self._loop.call_later(AGAIN, self._say, send)
+                return
+            except OSError as error:
+                more = self._limiter.rate_limited("unheard")
+                if more is not None:
+                    self._log.warning("the service manager can't be told", what=message, reason=error.strerror, **more)
+            del self._unsaid[kind]
 
     def _say_status(self) -> None:
         if self._send is None:
@@ -87,13 +102,13 @@ class Notifier:
         status = self._status()
         if status != self._said:
             self._said = status
-            self._tell(f"STATUS={status}")
+            self._tell(f"STATUS={status}", "status")
 
     def _feed(self) -> None:
         if self._send is None or not self._feed_every:
             return
         self._timers["watchdog"] = self._loop.call_later(self._feed_every, self._feed)
-        self._tell("WATCHDOG=1")
+        self._tell("WATCHDOG=1", "watchdog")
 
 
 def _watchdog(environment: Mapping[str, str]) -> float:

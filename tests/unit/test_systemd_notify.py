@@ -6,6 +6,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,23 @@ async def test_systemd_names_an_abstract_socket_with_an_at() -> None:
         notifier.ready()
         assert heard(manager)[0] == "READY=1"
         notifier.close()
+
+
+async def test_a_manager_that_is_busy_hears_it_later(manager: socket.socket) -> None:
+    notifier = Notifier(lambda: "5 VRPs")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as others, suppress(BlockingIOError):
+        while True:
+            others.sendto(b"X=1", manager.getsockname())
+    notifier.reloading()
+    notifier.ready()  # nobody waits meanwhile
+    assert set(heard(manager)) == {"X=1"}
+    found: list[str] = []
+    async with asyncio.timeout(30):
+        while len(found) < 2:
+            await asyncio.sleep(0.001)
+            found += heard(manager)
+    assert found == ["READY=1", "STATUS=5 VRPs"]
+    notifier.close()
 
 
 async def test_a_manager_that_is_gone_ends_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

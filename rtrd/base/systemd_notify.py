@@ -46,7 +46,7 @@ class Notifier:
         self._limiter = log.RateLimiter()
         self._loop = asyncio.get_running_loop()
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._unsaid: dict[str, str] = {}  # the last message of each kind
+        self._waiting: dict[str, str] = {}  # the last message of each kind
         self._said = ""
         self._feed_every = _watchdog(environment) / 2
 
@@ -75,25 +75,25 @@ class Notifier:
 
     def _tell(self, message: str, kind: str = "state") -> None:
         if self._send is not None:
-            self._unsaid.pop(kind, None)
-            self._unsaid[kind] = message
+            self._waiting.pop(kind, None)
+            self._waiting[kind] = message
             self._say(self._send)
 
     def _say(self, send: Callable[[str], object]) -> None:
-        """Send what is unsaid; a manager that is busy, as at a boot, gets it a little later."""
-        if (timer := self._timers.pop("unsaid", None)) is not None:
+        """Send what waits; a manager that is busy, as at a boot, gets it a little later."""
+        if (timer := self._timers.pop("again", None)) is not None:
             timer.cancel()
-        for kind, message in list(self._unsaid.items()):
+        for kind, message in list(self._waiting.items()):
             try:
                 send(message)
             except BlockingIOError:
-                self._timers["unsaid"] = self._loop.call_later(AGAIN, self._say, send)
+                self._timers["again"] = self._loop.call_later(AGAIN, self._say, send)
                 return
             except OSError as error:
                 more = self._limiter.rate_limited("unheard")
                 if more is not None:
                     self._log.warning("the service manager can't be told", what=message, reason=error.strerror, **more)
-            del self._unsaid[kind]
+            del self._waiting[kind]
 
     def _say_status(self) -> None:
         if self._send is None:

@@ -58,28 +58,34 @@ class BGPSessions:
         self.agreed: dict[tuple[str, str], BGPSession] = {}
         """What each session agreed on, as far as is known."""
         self._opens: dict[tuple[str, str], dict[str, bytes]] = {}
+        self._received_first: dict[tuple[str, str], bytes] = {}  # OPENs of neighbors, before ours was told
         self._kept: dict[tuple[str, str], Kept] = {}
         self._before: dict[tuple[str, str], Kept] = {}  # of an earlier run: not known to be those of now
 
     def opened(self, neighbor: str, local: str, direction: str, body: bytes, now: float) -> BGPSession | None:
-        """Take an OPEN; ExaBGP tells first of the one that it sent. Gives what the session agreed on, once it is known.
+        """Take an OPEN. Gives what the session agreed on, once it is known.
+
+        ExaBGP tells first of the one that it sent; with `local-as auto` of the other one, from which it takes its AS.
 
         Raises ValueError, with what is wrong, for what is no OPEN. `now`: Unix time.
         """
         key = neighbor, local
         if direction == "send":
+            received = self._received_first.pop(key, None)
             self.ended(neighbor, local)
             read_open(body)
             if len(self._opens) < MOST:
                 self._opens[key] = {"send": body}
                 self._keep(Kept(neighbor, local, now, body, b"", up=False))
-            return None
+            return None if received is None else self.opened(neighbor, local, "receive", received, now)
         before = self._before.get(key)
         if key not in self._opens and before and not (before.up or before.received) and before.soon_after(now):
             self._opens[key] = {"send": before.sent}  # a run that has just ended heard it
-        if key not in self._opens:
-            return None
         read_open(body)
+        if key not in self._opens:
+            if len(self._received_first) < MOST:
+                self._received_first[key] = body
+            return None
         self._opens[key]["receive"] = body
         self._keep(Kept(neighbor, local, now, self._opens[key]["send"], body, up=False))
         return self._agree(key)
@@ -90,6 +96,7 @@ class BGPSessions:
         Gives what it agreed on, if that is known only now: an earlier run has heard its OPENs.
         """
         key = neighbor, local
+        self._received_first.pop(key, None)
         opens, before = self._opens.get(key, {}), self._before.get(key)
         if len(opens) == 2:
             self._keep(Kept(neighbor, local, since, opens["send"], opens["receive"]))
@@ -112,6 +119,7 @@ class BGPSessions:
         """Take a session's end: what it agreed on is over."""
         key = neighbor, local
         self._opens.pop(key, None)
+        self._received_first.pop(key, None)
         self.agreed.pop(key, None)
         self._before.pop(key, None)
         self.waiting.pop(neighbor, None)
@@ -138,7 +146,8 @@ class BGPSessions:
         Where it is not certain whether path ids come, octets don't tell: then nothing is known until the next OPEN. An
         IPv6 next hop of IPv4 routes, of which the list says nothing, counts as agreed on: its length tells what it is.
         What was kept is not forgotten when it doesn't fit: a list that is read late, since one of both was stopped,
-        makes a session look younger than it is.
+        makes a session look younger than it is. One that is as old and agreed on something else is another one, which
+        came so soon after that its age does not tell.
         """
         key = neighbor, told.local
         if key in self.agreed:
@@ -146,7 +155,8 @@ class BGPSessions:
         waited = neighbor in self.waiting
         before = self._before.get(key)
         since = None if told.up_for is None else now - told.up_for
-        if before is not None and before.received and since is not None and before.soon_after(since):
+        as_old = before is not None and since is not None and before.soon_after(since)
+        if before is not None and before.received and as_old and _fits(before, told):
             self._is_up(before, before.since)
         elif told.path_ids is not None:
             ours = Open(
@@ -183,3 +193,14 @@ class BGPSessions:
         self._before.pop(key, None)
         self.agreed[key] = agreed(read_open(opens["send"]), read_open(opens["receive"]))._replace(addresses=key)
         return self.agreed[key]
+
+
+def _fits(kept: Kept, told: Agreement) -> bool:
+    """Tell whether what ExaBGP lists of a session can be so by the OPENs that were kept."""
+    ours, theirs = read_open(kept.sent), read_open(kept.received)
+    session = agreed(ours, theirs)
+    if session.four_octet_as != told.four_octet_as:
+        return False
+    if told.path_ids is None:  # both sides know ADD-PATH, and more is not said
+        return ours.knows_add_path and theirs.knows_add_path
+    return session.path_ids == told.path_ids

@@ -66,7 +66,7 @@ class ConfiguredSessions:
             if statement is None:
                 self._report(neighbor.line, f"{where}: `{key}` is missing")
             elif statement.value == "auto":
-                what = f"`{key} auto`: until the session is up ExaBGP writes None, which is not JSON: write a number"
+                what = f"`{key} auto`: 4.2 refuses it, and 5.0 answers no list of its neighbors then: write a number"
                 self._report(statement.line, f"{where}: {what}")
             else:
                 numbers[key] = statement.value

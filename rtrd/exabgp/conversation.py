@@ -250,7 +250,7 @@ class Conversation:
             if silent:
                 self._list_over(summary=False)
         elif command.text == FENCE and self._whole is not None:
-            self._list_over(summary=self._behind)
+            self._list_over(summary=self._behind and answer != "error")
         elif command.text == ADVERTISED and self.local_list.due is None:
             self._advertised_listed(whole=answer == "done" or self.gate.window.acks is Acks.OFF)
         elif command.text.startswith("show adj-rib "):

@@ -6,6 +6,7 @@ doesn't know. An UPDATE is octets in any case: in packets mode ExaBGP hands them
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -20,6 +21,7 @@ from rtrd.rib.bgp_session import BGPSession
 
 _UNICAST = {"ipv4 unicast": 4, "ipv6 unicast": 6}
 _IPV4_OVER_IPV6 = "ipv4 unicast ipv6"
+_NONE = re.compile(rb'("(?:local|peer)": )None')
 _ABSENT = msgspec.Raw(b"")  # msgspec takes a union with Raw for null alone
 
 
@@ -33,9 +35,16 @@ class _Address(msgspec.Struct):
     local: msgspec.Raw = _ABSENT
 
 
+_Number = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+
+
 class _Asn(msgspec.Struct, gc=False):
-    local: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
-    peer: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+    local: _Number | None
+    """None: `local-as auto`, or `peer-as auto`, of ExaBGP 5.0."""
+    peer: _Number | None
+
+    def both(self) -> tuple[int, int] | None:
+        return None if self.local is None or self.peer is None else (self.local, self.peer)
 
 
 class _Neighbor(msgspec.Struct):
@@ -100,7 +109,7 @@ _capabilities = msgspec.json.Decoder(_Capabilities)
 def decode(line: bytes) -> Event:
     """Decode one JSON line. Raises DecodeError with what is wrong, in words of ours: none of the line's."""
     try:
-        decoded = _decoder.decode(line)
+        decoded = _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(f"not JSON of the shape that ExaBGP writes: {error}") from error
     neighbor, read = decoded.neighbor, _READERS.get(decoded.type)
@@ -111,6 +120,17 @@ def decode(line: bytes) -> Event:
         time = _plain(decoded.time)
         return event._replace(time=None if isinstance(time, str) else time)
     return event or OtherEvent(decoded.type, neighbor.address.peer)
+
+
+def _decode(line: bytes) -> _Line:
+    try:
+        return _decoder.decode(line)
+    except msgspec.DecodeError:
+        # `peer-as auto` of 5.0: Python's None, which is no JSON, also while the session is up
+        said = _NONE.sub(rb"\1null", line)
+        if said == line:
+            raise
+        return _decoder.decode(said)
 
 
 def _octets(neighbor: _Neighbor, kind: Literal["update", "open"]) -> Octets | None:
@@ -128,10 +148,11 @@ def _octets(neighbor: _Neighbor, kind: Literal["update", "open"]) -> Octets | No
 def _agreed(neighbor: _Neighbor) -> BGPSession | None:
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
         said = _capabilities.decode(neighbor.negotiated)
-        if neighbor.asn is not None:
+        asns = neighbor.asn.both() if neighbor.asn is not None else None
+        if asns is not None:
             path_ids = frozenset(number for name, number in _UNICAST.items() if name in said.add_path.receive)
             over_ipv6 = _IPV4_OVER_IPV6 in said.nexthop
-            return BGPSession(neighbor.asn.local, neighbor.asn.peer, said.asn4, path_ids, over_ipv6)
+            return BGPSession(*asns, said.asn4, path_ids, over_ipv6)
     return None
 
 
@@ -142,9 +163,9 @@ def _message(neighbor: _Neighbor) -> Event | None:
     update = None if neighbor.message is None else neighbor.message.update
     if update is None:  # End-of-RIB (RFC 4724 section 2), for one
         return OtherEvent("send", neighbor.address.peer) if neighbor.direction == "send" else None
-    if neighbor.asn is None:
+    asns = None if neighbor.asn is None else neighbor.asn.both()
+    if asns is None:
         raise DecodeError("an UPDATE without AS numbers")
-    asns = neighbor.asn.local, neighbor.asn.peer
     return parsed(neighbor.address.peer, _local(neighbor), neighbor.direction, asns, update)
 
 

@@ -40,6 +40,11 @@ class Open(NamedTuple):
     roles: frozenset[int] = frozenset()
     """Values of its BGP Role capability (RFC 9234); several contradict one another."""
 
+    @property
+    def knows_add_path(self) -> bool:
+        """It can send or receive path ids of IPv4 or IPv6."""
+        return bool(self.sends_path_ids | self.takes_path_ids)
+
 
 class BGPSession(NamedTuple):
     """What an UPDATE of a peer can't be read without."""

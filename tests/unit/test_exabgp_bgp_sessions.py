@@ -53,6 +53,20 @@ def test_of_a_session_whose_first_open_was_missed_nothing_is_known() -> None:
     assert (sessions.kept(), sessions.agreed) == ([], {})
 
 
+def test_with_local_as_auto_the_neighbors_open_is_told_first() -> None:
+    """5.0 takes its AS from it."""
+    sessions = BGPSessions()
+    assert sessions.opened(PEER, LOCAL, "receive", THEIRS, UP) is None
+    assert sessions.opened(PEER, LOCAL, "send", OURS, UP) == AGREED
+    sessions.came_up(PEER, LOCAL, UP)
+    assert sessions.agreed == {(PEER, LOCAL): AGREED}
+    for over in sessions.came_up, lambda *_: sessions.ended(PEER, LOCAL):
+        sessions.ended(PEER, LOCAL)
+        sessions.opened(PEER, LOCAL, "receive", THEIRS, UP)
+        over(PEER, LOCAL, UP)
+        assert sessions.opened(PEER, LOCAL, "send", OURS, UP) is None, "of the session before"
+
+
 def test_a_list_that_is_older_than_the_opens_ends_nothing(sessions: BGPSessions) -> None:
     """ExaBGP lists a session as down that is about to come up: it was asked before, or answers in between."""
     sessions.opened(PEER, LOCAL, "send", OURS, UP + 20)
@@ -121,6 +135,31 @@ def test_another_session_is_not_and_its_routes_wait(sessions: BGPSessions, told:
     assert set(now.waiting) == {PEER}
     up(now, told.local)
     assert now.waiting == {}
+
+
+@pytest.mark.parametrize(
+    ("kept", "told", "known"),
+    [
+        ("session-up-addpath-both", UNCLEAR._replace(path_ids=frozenset()), True),
+        ("session-up-addpath-both", UNCLEAR._replace(path_ids=frozenset({4})), True),
+        ("session-up-addpath-both", UNCLEAR._replace(path_ids=frozenset({4, 6}), four_octet_as=False), True),
+        ("session-up-addpath-both", UNCLEAR._replace(four_octet_as=False), False),
+        ("session-up-main", UNCLEAR, False),
+    ],
+)
+def test_one_that_agreed_on_something_else_is_not_the_same(kept: str, told: Agreement, known: bool) -> None:
+    """It ended and came again within the seconds by which an age may be off, and no event of that was read."""
+    sent, received = bodies("4.2.21", kept, "open")
+    before = BGPSessions()
+    before.opened(PEER, LOCAL, "send", sent, UP)
+    before.opened(PEER, LOCAL, "receive", received, UP)
+    before.came_up(PEER, LOCAL, UP)
+    now = after_a_restart(before)
+    now.listed(PEER, told, UP + 11)
+    assert ((PEER, LOCAL) in now.agreed) == known
+    if known:
+        assert now.agreed[PEER, LOCAL].path_ids == told.path_ids
+        assert now.agreed[PEER, LOCAL].four_octet_as == told.four_octet_as
 
 
 def test_a_list_that_is_read_late_is_not_the_last_word(sessions: BGPSessions) -> None:

@@ -202,6 +202,20 @@ def test_a_route_refresh_of_4_2_is_no_json() -> None:
         decode(sample("route-refresh-v4", "exabgp-4.2.21"))
 
 
+def test_the_as_numbers_of_auto_are_none() -> None:
+    """`local-as auto` and `peer-as auto` of 5.0, also while the session is up."""
+    line, parsed = sample("as4", "packets-5.0.15"), sample("as4", "exabgp-5.0.15")
+    assert decode(without_asns(line)) == decode(line)
+    with pytest.raises(DecodeError, match="without AS numbers"):
+        decode(without_asns(parsed))
+
+
+def without_asns(line: bytes) -> bytes:
+    said = re.sub(rb'"asn": \{ "local": \d+, "peer": \d+ \}', b'"asn": { "local": None, "peer": None }', line)
+    assert said != line
+    return said
+
+
 def test_a_session_that_negotiated_ipv4_over_ipv6() -> None:
     line = sample_lines("session-up-main")[6]
     assert decode(line) == Negotiated(PEER, extended_next_hop=True)

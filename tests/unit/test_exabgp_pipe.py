@@ -399,6 +399,19 @@ async def test_the_configuration_may_be_asked_for_while_routes_are_listed(pipe: 
     assert pipe.router.engine.previous_run.found == 3
 
 
+async def test_lists_that_fail_do_not_say_that_a_session_is_down(pipe: Pipe) -> None:
+    """ExaBGP 5.0 with `peer-as auto` breaks off both of them, and tells what is configured."""
+    await pipe.say(greeting(pipe.router.gate.window))
+    configuration = f"neighbor {PEER} {{\n}}\n".encode()
+    answers = {CONFIGURATION: configuration + b"done\n", NEIGHBORS: b"error\n", FENCE: SUMMARY_HEADER + b"error\n"}
+    async with asyncio.timeout(30):
+        while not pipe.router.conversation.neighbors.configuration_told:
+            written = pipe.router.gate.window.written
+            await pipe.say(answers.get(written[0].text, b"done\n") if written else b"")
+            await asyncio.sleep(0.01)
+    assert pipe.router.conversation.neighbors.up(PEER) is None
+
+
 async def test_one_that_knows_no_route_refresh_is_read_from_exabgps_list(pipe: Pipe) -> None:
     await pipe.say(greeting(pipe.router.gate.window))
     pipe.commands()

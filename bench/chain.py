@@ -347,8 +347,7 @@ def _settings(setting: Setting, work: Work, version: str, port: int) -> Comparis
         " level WARNING, `adj-rib-in false` where neighbors refresh, no UPDATEs of a neighbor that only receives."
     )
     name = f"CPU of ExaBGP {version} by its settings"
-    has_before = BEFORE in measures
-    against, most = (BEFORE, CHEAPER[version]) if has_before else (AS_THEY_COME, None)
+    against, most = (BEFORE, CHEAPER[version]) if BEFORE in measures else (AS_THEY_COME, None)
     return Comparison(name, "us a route", rounds, against, most, [note, *notes])
 
 

@@ -10,7 +10,7 @@ from rtrd.bmp.router import BMPRouter
 
 WORK: Final = 2000
 """Routes that are looked at in one turn."""
-SILENT: Final = 60.0
+TIME_TO_TELL: Final = 60.0
 """Seconds without a word of any neighbor, though a router tells of each when it connects (RFC 7854 section 3.3)."""
 PEERS: Final = 100
 """Peers whose routes stayed, and that end in one turn."""
@@ -60,7 +60,7 @@ class KeptRouter:
     def is_silent(self) -> bool:
         """Tell whether it is connected, and has told of no neighbor although it had the time."""
         silent = self.connected and not self.router.tells_of_neighbors
-        return silent and self._wall() - self.since >= SILENT
+        return silent and self._wall() - self.since >= TIME_TO_TELL
 
     def forget(self) -> None:
         """Let go of it and its routes."""

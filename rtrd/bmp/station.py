@@ -237,13 +237,11 @@ class Station:
         }
 
     def _problems(self) -> Iterator[Problem]:
-        for router in (kept.router for kept in self._kept):
-            name = router.engine.name
-            if router.peers_left_out:
-                what = f"router {name} tells of more peers by BMP than one may have: some are left out"
-                yield Problem(what, None, "warning", f"bmp peers {name}")
         for kept in self._kept:
             name = kept.router.engine.name
+            if kept.router.peers_left_out:
+                what = f"router {name} tells of more peers by BMP than one may have: some are left out"
+                yield Problem(what, None, "warning", f"bmp peers {name}")
             if not kept.connected:
                 what = f"router {name} has lost its BMP connection: its routes are those of then"
                 yield Problem(what, kept.router.lost_since, "warning", f"bmp lost {name}")

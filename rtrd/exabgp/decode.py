@@ -43,9 +43,6 @@ class _Asn(msgspec.Struct, gc=False):
     """None: `local-as auto`, or `peer-as auto`, of ExaBGP 5.0."""
     peer: _Number | None
 
-    def both(self) -> tuple[int, int] | None:
-        return None if self.local is None or self.peer is None else (self.local, self.peer)
-
 
 class _Neighbor(msgspec.Struct):
     address: _Address
@@ -145,11 +142,16 @@ def _octets(neighbor: _Neighbor, kind: Literal["update", "open"]) -> Octets | No
         raise DecodeError("a message whose octets are no hexadecimal digits") from error
 
 
+def _asns(neighbor: _Neighbor) -> tuple[int, int] | None:
+    """Give both AS numbers of a session, if the line has both."""
+    said = neighbor.asn
+    return None if said is None or said.local is None or said.peer is None else (said.local, said.peer)
+
+
 def _agreed(neighbor: _Neighbor) -> BGPSession | None:
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
         said = _capabilities.decode(neighbor.negotiated)
-        asns = neighbor.asn.both() if neighbor.asn is not None else None
-        if asns is not None:
+        if (asns := _asns(neighbor)) is not None:
             path_ids = frozenset(number for name, number in _UNICAST.items() if name in said.add_path.receive)
             over_ipv6 = _IPV4_OVER_IPV6 in said.nexthop
             return BGPSession(*asns, said.asn4, path_ids, over_ipv6)
@@ -163,8 +165,7 @@ def _message(neighbor: _Neighbor) -> Event | None:
     update = None if neighbor.message is None else neighbor.message.update
     if update is None:  # End-of-RIB (RFC 4724 section 2), for one
         return OtherEvent("send", neighbor.address.peer) if neighbor.direction == "send" else None
-    asns = None if neighbor.asn is None else neighbor.asn.both()
-    if asns is None:
+    if (asns := _asns(neighbor)) is None:
         raise DecodeError("an UPDATE without AS numbers")
     return parsed(neighbor.address.peer, _local(neighbor), neighbor.direction, asns, update)
 
